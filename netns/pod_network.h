@@ -1,0 +1,118 @@
+// A pod's network: a namespace, what CNI put into it, and the tap that leads from there to the VM.
+#ifndef PODVISOR_NETNS_POD_NETWORK_H_
+#define PODVISOR_NETNS_POD_NETWORK_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/unique_fd.h"
+
+namespace podvisor {
+
+struct PortMapping {
+  std::string protocol;  // "tcp", "udp", "sctp"
+  uint16_t container_port = 0;
+  uint16_t host_port = 0;
+  std::string host_ip;  // empty: all
+};
+
+// Who asks for a network. The same value is given to Teardown().
+struct NetworkRequest {
+  std::string sandbox_id;                        // CNI's container id
+  std::string pod_namespace, pod_name, pod_uid;  // K8S_POD_* in CNI_ARGS
+  std::string netns_path;
+  std::vector<PortMapping> port_mappings;
+  uint64_t ingress_bits_per_second = 0;  // 0: unlimited; capability bandwidth
+  uint64_t egress_bits_per_second = 0;
+  std::string cgroup_path;
+  std::map<std::string, std::string> annotations;
+};
+
+// What the guest's interface has to look like, read from the namespace after CNI ADD.
+struct GuestInterface {
+  std::string name;  // "eth0"
+  std::string mac;
+  uint32_t mtu = 1500;
+  std::vector<std::string> addresses;  // "10.1.0.5/16", "fd00::5/64"; those of CNI's result first
+};
+
+struct GuestRoute {
+  std::string destination;  // "10.0.0.0/8"; "default" or "" never: "0.0.0.0/0", "::/0"
+  std::string gateway;      // empty: on link
+  std::string device;
+  std::string source;
+  uint32_t scope = 0;   // RT_SCOPE_*
+  uint32_t family = 0;  // AF_INET, AF_INET6
+};
+
+struct GuestNeighbor {
+  std::string address;
+  std::string mac;
+  std::string device;
+  uint32_t state = 0;  // NUD_*
+};
+
+struct PodNetworkResult {
+  std::vector<GuestInterface> interfaces;  // empty: no network
+  std::vector<GuestRoute> routes;
+  std::vector<GuestNeighbor> neighbors;
+  std::vector<std::string> dns_servers, dns_searches, dns_options;  // CNI's, used where the pod names none
+  std::vector<std::string> ips;  // the pod's addresses without prefix length, the primary one first
+};
+
+struct PodNetworkOptions {
+  std::string cni_conf_dir;                        // the first *.conf, *.conflist or *.json by name is the network
+  std::vector<std::string> cni_bin_dirs;           // searched in order
+  std::string cni_cache_dir;                       // results, for DEL and CHECK
+  std::string netns_dir;                           // where namespaces are mounted: DIR/podvisor-<sandbox id>
+  absl::Duration cni_timeout = absl::Seconds(60);  // of one plugin; a shorter deadline of the caller wins
+  // "tcfilter": tap and the CNI interface redirect each other at ingress. "macvtap". "none": nothing is joined.
+  std::string interworking = "tcfilter";
+};
+
+// Thread-safe: calls for different sandboxes run at once. Nothing is kept in memory that can't be found again from the
+// file system, so a restarted daemon goes on with the same calls.
+class PodNetwork {
+ public:
+  static absl::StatusOr<std::unique_ptr<PodNetwork>> Create(PodNetworkOptions options);
+  virtual ~PodNetwork() = default;
+
+  // Whether a network is configured and its plugins exist: CRI's condition NetworkReady. kFailedPrecondition says why
+  // not.
+  virtual absl::Status Ready() = 0;
+
+  // Makes a namespace with loopback up and a tap in it that nothing is joined to yet: a VM can start on the tap while
+  // Setup() runs. Returns the namespace's path. Success if it is there already. Undone by DeleteNamespace().
+  virtual absl::StatusOr<std::string> CreateNamespace(const std::string& sandbox_id) = 0;
+  // The tap of the namespace, for the VMM: every call opens the same queue, so one user at a time.
+  virtual absl::StatusOr<UniqueFd> OpenTap(const std::string& sandbox_id) = 0;
+  // Removes the namespace and all links in it. Success if there is none.
+  virtual absl::Status DeleteNamespace(const std::string& sandbox_id) = 0;
+  // Ids of the sandboxes that have a namespace: to find what a killed daemon left.
+  virtual absl::StatusOr<std::vector<std::string>> ListNamespaces() = 0;
+
+  // CNI ADD of every plugin in order, then joins the interface to the tap. If it fails, what was done has been undone
+  // by DEL as far as that worked; Teardown() may be called again. kUnavailable where a retry may help (a plugin's "try
+  // again later", time-outs are kDeadlineExceeded), kFailedPrecondition where configuration is at fault.
+  virtual absl::StatusOr<PodNetworkResult> Setup(const NetworkRequest& request, absl::Time deadline) = 0;
+
+  // CNI DEL in reverse, by the configuration that ADD was done with. Success if nothing was set up. After an error the
+  // namespace has to stay, and the call is to be repeated.
+  virtual absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) = 0;
+
+  // The result of a Setup() of an earlier daemon, from the cache and the namespace. kNotFound if there is none.
+  virtual absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) = 0;
+
+  // UpdateRuntimeConfig's pod CIDR, for configuration templates; "" if none came.
+  virtual void SetPodCidr(const std::string& cidr) = 0;
+};
+
+}  // namespace podvisor
+
+#endif  // PODVISOR_NETNS_POD_NETWORK_H_

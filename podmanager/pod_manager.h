@@ -1,0 +1,128 @@
+// Pods and their containers, as CRI knows them, in terms of podmanager's own types. The only door that cri/ uses.
+#ifndef PODVISOR_PODMANAGER_POD_MANAGER_H_
+#define PODVISOR_PODMANAGER_POD_MANAGER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "podmanager/config.pb.h"
+
+namespace podvisor {
+
+enum class SandboxState { kReady, kNotReady };  // as CRI shows them; finer ones are inside
+enum class ContainerState { kCreated, kRunning, kExited, kUnknown };
+
+struct SandboxStatus {
+  std::string id;
+  SandboxConfig config;
+  std::string runtime_handler;
+  SandboxState state = SandboxState::kNotReady;
+  std::string reason;  // why it is not ready, for people
+  absl::Time created_at;
+  std::vector<std::string> ips;             // primary first
+  std::map<std::string, std::string> info;  // verbose: key to JSON text
+};
+
+struct ContainerStatus {
+  std::string id;
+  std::string sandbox_id;
+  ContainerConfig config;
+  ContainerState state = ContainerState::kUnknown;
+  absl::Time created_at, started_at, finished_at;  // InfinitePast() if not yet
+  int exit_code = 0;
+  std::string reason;  // "Completed", "Error", "OOMKilled", "StartError", "SandboxDied"...
+  std::string message;
+  std::string image_id;  // Image::id
+  std::string image_ref;
+  std::string log_path;  // absolute, empty if none was asked for
+  // The effective user in the container.
+  int64_t uid = 0, gid = 0;
+  std::vector<int64_t> supplemental_groups;
+  Resources resources;
+  std::map<std::string, std::string> info;  // verbose
+};
+
+// Empty members match all. `id` may be a prefix.
+struct SandboxFilter {
+  std::string id;
+  std::optional<SandboxState> state;
+  std::map<std::string, std::string> labels;
+};
+struct ContainerFilter {
+  std::string id;
+  std::string sandbox_id;
+  std::optional<ContainerState> state;
+  std::map<std::string, std::string> labels;
+};
+
+enum class Detail { kBrief, kVerbose };
+
+struct ExecResult {
+  std::string out, err;  // at most 16 MiB each; what exceeds it is dropped
+  int exit_code = 0;
+};
+
+// What a Status call shows of one runtime handler.
+struct RuntimeHandlerInfo {
+  std::string name;  // "" is the default
+  bool recursive_read_only_mounts = false;
+  bool user_namespaces = false;
+};
+
+// Thread-safe. Calls may block until `deadline` (of the RPC); what has been started is finished or undone by itself
+// after that. Ids may be given as unambiguous prefixes, as crictl does.
+//
+// Errors: kNotFound for an unknown sandbox or container; kInvalidArgument names the field; kAlreadyExists for a name in
+// use by another configuration; kFailedPrecondition for a wrong state; kDeadlineExceeded; kUnavailable for a guest or
+// plugin that does not answer. Messages name the sandbox or container.
+class PodManager {
+ public:
+  virtual ~PodManager() = default;
+
+  // kOk if pods can be run: CRI's RuntimeReady.
+  virtual absl::Status RuntimeReady() = 0;
+  virtual absl::Status NetworkReady() = 0;
+  virtual std::vector<RuntimeHandlerInfo> Handlers() = 0;
+  virtual void UpdatePodCidr(const std::string& cidr) = 0;
+
+  // Idempotent: the same configuration (metadata and attempt) finds the sandbox that is ready, or waits for the one
+  // that is still starting, also after the first caller has given up. Returns the id.
+  virtual absl::StatusOr<std::string> RunPodSandbox(const SandboxConfig& config, const std::string& runtime_handler,
+                                                    absl::Time deadline) = 0;
+  // Success for an unknown sandbox, and for one that is stopped already.
+  virtual absl::Status StopPodSandbox(const std::string& id, absl::Time deadline) = 0;
+  // Stops it first if need be. Success for an unknown sandbox.
+  virtual absl::Status RemovePodSandbox(const std::string& id, absl::Time deadline) = 0;
+  virtual absl::StatusOr<SandboxStatus> GetSandbox(const std::string& id, Detail detail) = 0;
+  virtual std::vector<SandboxStatus> ListSandboxes(const SandboxFilter& filter) = 0;
+
+  // Idempotent like RunPodSandbox. Returns the id.
+  virtual absl::StatusOr<std::string> CreateContainer(const std::string& sandbox_id, const ContainerConfig& config,
+                                                      absl::Time deadline) = 0;
+  virtual absl::Status StartContainer(const std::string& id, absl::Time deadline) = 0;
+  // Stop signal, `grace`, SIGKILL. Success for an unknown or an exited container.
+  virtual absl::Status StopContainer(const std::string& id, absl::Duration grace, absl::Time deadline) = 0;
+  // Kills it first if it runs. Success for an unknown container.
+  virtual absl::Status RemoveContainer(const std::string& id, absl::Time deadline) = 0;
+  virtual absl::StatusOr<ContainerStatus> GetContainer(const std::string& id, Detail detail) = 0;
+  virtual std::vector<ContainerStatus> ListContainers(const ContainerFilter& filter) = 0;
+
+  // kDeadlineExceeded after `timeout` (zero: none), the process killed.
+  virtual absl::StatusOr<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command,
+                                              absl::Duration timeout, absl::Time deadline) = 0;
+  // The new file exists when this returns.
+  virtual absl::Status ReopenContainerLog(const std::string& id) = 0;
+  // Zero or empty members of `resources` leave what is.
+  virtual absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
+                                                absl::Time deadline) = 0;
+};
+
+}  // namespace podvisor
+
+#endif  // PODVISOR_PODMANAGER_POD_MANAGER_H_

@@ -1,0 +1,43 @@
+// The one host folder that a VM's guest sees, and the host paths that are bound into it for its containers.
+#ifndef PODVISOR_STORAGE_SHARED_FOLDER_H_
+#define PODVISOR_STORAGE_SHARED_FOLDER_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace podvisor {
+
+enum class MountAccess { kReadWrite, kReadOnly };
+
+// A mount point of its own at `path` (a bind mount on itself, with shared propagation) so that what is bound below it
+// later reaches a VMM that has it as a slave in its own mount namespace. Not thread-safe; one per sandbox. Holds no
+// state: made anew from the same path after a restart. The destructor leaves everything in place.
+class SharedFolder {
+ public:
+  explicit SharedFolder(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+
+  // Idempotent.
+  absl::Status Create();
+
+  // Binds `host_path` (file, folder, socket or device; symlinks are resolved; with the mounts below it) at
+  // `name`, one path component. Idempotent for the same name. kNotFound if the host path does not exist. Read-only is
+  // enforced here, on the host, too.
+  absl::Status Bind(const std::string& host_path, const std::string& name, MountAccess access);
+
+  // Success if it is not bound.
+  absl::Status Unbind(const std::string& name);
+
+  // Unmounts everything below and the folder itself, then removes it. Idempotent. Never deletes through a mount.
+  absl::Status Destroy();
+
+ private:
+  std::string path_;
+};
+
+}  // namespace podvisor
+
+#endif  // PODVISOR_STORAGE_SHARED_FOLDER_H_
