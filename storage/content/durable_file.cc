@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -16,8 +17,18 @@
 namespace podvisor {
 namespace {
 
-// Empties the folder `fd` (owned), depth first. `device` is the only file system it touches.
-absl::Status EmptyFolder(UniqueFd fd, dev_t device, const std::string& path) {
+// Folders deeper than this are first moved to the top: each level holds a descriptor, and an image may nest them
+// without end.
+constexpr int kMaxDepth = 32;
+
+struct Removal {
+  int top;  // the tree's own folder
+  dev_t device;
+  int moved = 0;
+};
+
+// Empties the folder `fd` (owned), depth first.
+absl::Status EmptyFolder(UniqueFd fd, Removal& removal, int depth, const std::string& path) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd.get()), ::closedir);
   if (dir == nullptr) return ErrnoStatus(errno, absl::StrCat("list ", path));
   const int dir_fd = fd.release();  // closedir() closes it
@@ -31,11 +42,17 @@ absl::Status EmptyFolder(UniqueFd fd, dev_t device, const std::string& path) {
         return ErrnoStatus(errno, absl::StrCat("remove ", path, "/", name));
       continue;
     }
-    if (st.st_dev != device)
+    if (st.st_dev != removal.device)
       return absl::FailedPreconditionError(absl::StrCat(path, "/", name, " is a mount point: not removed"));
+    if (depth >= kMaxDepth) {
+      const std::string shallow = absl::StrCat(".moved-", ::getpid(), "-", removal.moved++);
+      if (::renameat(dir_fd, name.c_str(), removal.top, shallow.c_str()) != 0)
+        return ErrnoStatus(errno, absl::StrCat("move ", path, "/", name));
+      continue;
+    }
     UniqueFd child(::openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!child.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path, "/", name));
-    RETURN_IF_ERROR(EmptyFolder(std::move(child), device, absl::StrCat(path, "/", name)));
+    RETURN_IF_ERROR(EmptyFolder(std::move(child), removal, depth + 1, absl::StrCat(path, "/", name)));
     if (::unlinkat(dir_fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
       return ErrnoStatus(errno, absl::StrCat("remove ", path, "/", name));
   }
@@ -93,6 +110,22 @@ absl::StatusOr<uint64_t> AvailableBytes(const std::string& path) {
   return static_cast<uint64_t>(st.f_bavail) * st.f_frsize;
 }
 
+absl::StatusOr<TreeUsage> MeasureTree(const std::string& path) {
+  // fts keeps one folder open at a time, however deep it goes.
+  char* const roots[] = {const_cast<char*>(path.c_str()), nullptr};
+  std::unique_ptr<FTS, int (*)(FTS*)> fts(::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, nullptr),
+                                          ::fts_close);
+  if (fts == nullptr) return ErrnoStatus(errno, absl::StrCat("measure ", path));
+  TreeUsage usage;
+  while (const FTSENT* entry = ::fts_read(fts.get())) {
+    // What vanishes while we look is not there.
+    if (entry->fts_info == FTS_DP || entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR) continue;
+    usage.bytes += static_cast<uint64_t>(entry->fts_statp->st_blocks) * 512;
+    ++usage.inodes;
+  }
+  return usage;
+}
+
 absl::Status RemoveTree(const std::string& path) {
   struct stat st;
   if (::lstat(path.c_str(), &st) != 0)
@@ -100,7 +133,13 @@ absl::Status RemoveTree(const std::string& path) {
   if (S_ISDIR(st.st_mode)) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-    RETURN_IF_ERROR(EmptyFolder(std::move(fd), st.st_dev, path));
+    for (Removal removal{fd.get(), st.st_dev};;) {
+      const int before = removal.moved;
+      UniqueFd copy(::openat(fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!copy.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+      RETURN_IF_ERROR(EmptyFolder(std::move(copy), removal, 0, path));
+      if (removal.moved == before) break;
+    }
     if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("rmdir ", path));
     return absl::OkStatus();
   }

@@ -30,6 +30,13 @@ absl::StatusOr<std::vector<std::string>> ListFolder(const std::string& path);
 // Bytes that may still be written to the file system of `path`.
 absl::StatusOr<uint64_t> AvailableBytes(const std::string& path);
 
+// Disk space and inodes that `path` and all below it take, hard links counted once per name.
+struct TreeUsage {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+absl::StatusOr<TreeUsage> MeasureTree(const std::string& path);
+
 // rm -rf of `path`: never follows a symlink, never crosses into another file system. Success if there is nothing.
 absl::Status RemoveTree(const std::string& path);
 
