@@ -249,10 +249,13 @@ TEST_F(QemuTest, VcpusAndMemoryArePlugged) {
   EXPECT_EQ(vm_->Metrics()["vcpus"], 1);
   ASSERT_OK(vm_->Resize(3, spec.memory_bytes + (256 << 20)));
   EXPECT_EQ(vm_->Metrics()["vcpus"], 3);
-  EXPECT_EQ(Ask("head /sys/devices/system/cpu/present"), "0-2");
   // The guest plugs in its own time.
-  const double wanted = static_cast<double>(spec.memory_bytes + (256 << 20));
   const absl::Time deadline = absl::Now() + kBootPatience;
+  std::string present;
+  while ((present = Ask("head /sys/devices/system/cpu/present")) != "0-2" && absl::Now() < deadline)
+    absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_EQ(present, "0-2");
+  const double wanted = static_cast<double>(spec.memory_bytes + (256 << 20));
   while (vm_->Metrics()["memory_bytes"] != wanted && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(50));
   EXPECT_EQ(vm_->Metrics()["memory_bytes"], wanted);
 }

@@ -19,6 +19,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kSearchedForErrors = 16384;                  // bytes
 constexpr size_t kTailInErrors = 2048;                        // bytes
 constexpr absl::Duration kKillTimeout = absl::Seconds(5);     // from SIGKILL to the end
 constexpr absl::Duration kMetricsTimeout = absl::Seconds(1);  // a scrape does not wait for a VM that hangs
@@ -32,6 +33,14 @@ std::string TailOf(const std::string& runtime_dir, int stderr_file, size_t max_b
   if (messages.empty()) return console;
   std::string tail = absl::StrCat(console, console.empty() || console.back() == '\n' ? "" : "\n", messages);
   return tail.size() > max_bytes ? tail.substr(tail.size() - max_bytes) : tail;
+}
+
+// The part that explains an end, for messages: from the kernel's panic on, if there was one lately.
+std::string Explanation(const std::string& tail) {
+  const size_t panic = tail.rfind("Kernel panic");
+  const size_t start = tail.size() > kTailInErrors ? tail.size() - kTailInErrors : 0;
+  const std::string part = panic == std::string::npos ? tail.substr(start) : tail.substr(panic, kTailInErrors);
+  return std::string(absl::StripAsciiWhitespace(part));
 }
 
 }  // namespace
@@ -74,7 +83,7 @@ absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::Take(EventLoop& loop, QemuRecord
     return opened;
   }
   vm->process_->WaitEnded(absl::Now() + absl::Seconds(1));
-  const std::string tail(absl::StripAsciiWhitespace(vm->ConsoleTail(kTailInErrors)));
+  const std::string tail = Explanation(vm->ConsoleTail(kSearchedForErrors));
   const absl::Status stopped = vm->Stop(absl::ZeroDuration());
   std::string message(opened.message());
   if (!vm->process_->reason().empty()) message = vm->process_->reason();
@@ -156,7 +165,7 @@ absl::Status QemuVm::WaitDeleted(const std::string& device) {
 }
 
 absl::Status QemuVm::EndedStatus() {
-  const std::string tail(absl::StripAsciiWhitespace(ConsoleTail(kTailInErrors)));
+  const std::string tail = Explanation(ConsoleTail(kSearchedForErrors));
   return absl::UnavailableError(absl::StrCat("sandbox ", record_.id, ": ", process_->reason(),
                                              tail.empty() ? "" : "; its console ends with: ", tail));
 }
