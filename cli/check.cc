@@ -39,7 +39,9 @@ bool Print(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) {
     std::cout << std::left << std::setw(9) << Mark(finding.verdict) << std::setw(15) << finding.what << finding.detail
               << "\n";
-    if (!finding.remedy.empty()) std::cout << std::setw(24) << "" << "-> " << finding.remedy << "\n";
+    if (!finding.remedy.empty())
+      std::cout << std::setw(24) << ""
+                << "-> " << finding.remedy << "\n";
     if (finding.verdict == Verdict::kMissing) complete = false;
   }
   return complete;
@@ -78,8 +80,7 @@ absl::StatusOr<CheckedConfig> ReadCheckedConfig(const std::string& path) {
         config.cni_bin_dirs = network["cni_bin_dirs"].as<std::vector<std::string>>();
     }
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", error.what(), " (podvisord --check-config says more)"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.what(), " (podvisord --check-config says more)"));
   }
   return config;
 }
@@ -88,7 +89,8 @@ std::vector<Finding> ProbeDaemon(const Client& client) {
   const auto version = Call(client, *client.runtime, &runtime::v1::RuntimeService::Stub::Version,
                             runtime::v1::VersionRequest(), absl::Seconds(5));
   if (!version.ok())
-    return {{"daemon", Verdict::kWorse, std::string(version.status().message()), "nothing can run until it is started"}};
+    return {
+        {"daemon", Verdict::kWorse, std::string(version.status().message()), "nothing can run until it is started"}};
   std::vector<Finding> findings = {
       {"daemon", Verdict::kGood,
        absl::StrCat(version->runtime_name(), " ", version->runtime_version(), " on ", client.socket), ""}};

@@ -33,7 +33,8 @@ absl::StatusOr<const T*> Only(const std::vector<T>& all, const std::string& word
   const T* found = nullptr;
   for (const T& one : all) {
     if (!fits(one)) continue;
-    if (found != nullptr) return absl::InvalidArgumentError(absl::StrCat("\"", word, "\" fits several: give more of the id"));
+    if (found != nullptr)
+      return absl::InvalidArgumentError(absl::StrCat("\"", word, "\" fits several: give more of the id"));
     found = &one;
   }
   return found;
@@ -87,9 +88,8 @@ absl::StatusOr<Named> Find(const Client& client, const std::string& word) {
       if (container.pod_sandbox_id() == pod->id()) return with_pod(container);
     return Named{pod->id(), pod->metadata().name(), ""};
   }
-  ASSIGN_OR_RETURN(const Container* by_name, Only<Container>(containers, word, [&](const Container& c) {
-                     return c.metadata().name() == word;
-                   }));
+  ASSIGN_OR_RETURN(const Container* by_name,
+                   Only<Container>(containers, word, [&](const Container& c) { return c.metadata().name() == word; }));
   if (by_name != nullptr) return with_pod(*by_name);
   return absl::NotFoundError(absl::StrCat("no container or pod \"", word, "\": podvisor ps -a lists them"));
 }

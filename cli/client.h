@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cri/admin.grpc.pb.h"
-#include "third_party/wire/cri.grpc.pb.h"
+#include "third_party/wire/cri_services.h"
 
 namespace podvisor::cli {
 

@@ -1,5 +1,5 @@
-// The subcommands of podvisor. Each Add function declares one with its options on `app`; when it is chosen, it runs from
-// CLI11's callback and leaves its exit code in `context`.
+// The subcommands of podvisor. Each Add function declares one with its options on `app`; when it is chosen, it runs
+// from CLI11's callback and leaves its exit code in `context`.
 #ifndef PODVISOR_CLI_COMMANDS_H_
 #define PODVISOR_CLI_COMMANDS_H_
 

@@ -26,8 +26,8 @@ absl::Status Exec(Context& context, const ExecArguments& arguments) {
   for (const std::string& word : arguments.command) request.add_cmd(word);
   request.set_timeout(arguments.timeout_seconds);
   // The daemon keeps the time-out; without one the call lasts as long as the command.
-  ASSIGN_OR_RETURN(const auto answer, Call(client, *client.runtime, &runtime::v1::RuntimeService::Stub::ExecSync, request,
-                                           absl::Hours(24 * 365)));
+  ASSIGN_OR_RETURN(const auto answer, Call(client, *client.runtime, &runtime::v1::RuntimeService::Stub::ExecSync,
+                                           request, absl::Hours(24 * 365)));
   std::cout << answer.stdout() << std::flush;
   std::cerr << answer.stderr() << std::flush;
   context.exit_code = answer.exit_code();
@@ -37,7 +37,8 @@ absl::Status Exec(Context& context, const ExecArguments& arguments) {
 }  // namespace
 
 void AddExec(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("exec", "Run a command in a running container; its output is shown at its end");
+  CLI::App* command =
+      app.add_subcommand("exec", "Run a command in a running container; its output is shown at its end");
   auto arguments = std::make_shared<ExecArguments>();
   command->add_option("CONTAINER", arguments->container, "Container or pod, by id or name")->required();
   command->add_option("COMMAND", arguments->command, "Program and arguments")->required();

@@ -27,7 +27,8 @@ absl::Status Ls(Context& context) {
   const Client client = context.Connect();
   ASSIGN_OR_RETURN(const auto answer,
                    Call(client, *client.images, &ImageService::Stub::ListImages, runtime::v1::ListImagesRequest()));
-  std::cout << std::left << std::setw(60) << "IMAGE" << std::setw(16) << "ID" << "SIZE\n";
+  std::cout << std::left << std::setw(60) << "IMAGE" << std::setw(16) << "ID"
+            << "SIZE\n";
   for (const auto& image : answer.images()) {
     std::vector<std::string> names(image.repo_tags().begin(), image.repo_tags().end());
     if (names.empty()) names.assign(image.repo_digests().begin(), image.repo_digests().end());
@@ -85,14 +86,15 @@ void AddImage(CLI::App& app, Context& context) {
   CLI::App* import = image->add_subcommand("import", "Import an OCI layout (folder or tar) or a docker-archive");
   import->add_option("PATH", *word, "On the daemon's machine")->required();
   import->add_option("--name", *name, "Reference to give the image instead of the one in the archive");
-  import->callback([&context, word, name] { context.Finish(Import(context, *word, *name)); });
+  import->callback([&context, word, name] { context.Finish(Import(context, *word, *name));
+});
 
-  CLI::App* ls = image->add_subcommand("ls", "List images");
-  ls->callback([&context] { context.Finish(Ls(context)); });
+CLI::App* ls = image->add_subcommand("ls", "List images");
+ls->callback([&context] { context.Finish(Ls(context)); });
 
-  CLI::App* rm = image->add_subcommand("rm", "Remove an image with all its names");
-  rm->add_option("IMAGE", *word, "Reference or id")->required();
-  rm->callback([&context, word] { context.Finish(Remove(context, *word)); });
-}
+CLI::App* rm = image->add_subcommand("rm", "Remove an image with all its names");
+rm->add_option("IMAGE", *word, "Reference or id")->required();
+rm->callback([&context, word] { context.Finish(Remove(context, *word)); });
+}  // namespace podvisor::cli
 
 }  // namespace podvisor::cli

@@ -67,8 +67,7 @@ void AddRm(CLI::App& app, Context& context) {
   command->add_flag("-f,--force", *force, "Also if it runs");
   command->callback([&context, words, force] {
     const Client client = context.Connect();
-    for (const std::string& word : *words)
-      context.Finish(Remove(client, word, *force ? Force::kYes : Force::kNo));
+    for (const std::string& word : *words) context.Finish(Remove(client, word, *force ? Force::kYes : Force::kNo));
   });
 }
 

@@ -26,8 +26,8 @@ void LogParser::Take(absl::string_view bytes) {
 
 void LogParser::Line(absl::string_view line) {
   const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(' ', 3));
-  const bool known = fields.size() == 4 && (fields[1] == "stdout" || fields[1] == "stderr") &&
-                     (fields[2] == "F" || fields[2] == "P");
+  const bool known =
+      fields.size() == 4 && (fields[1] == "stdout" || fields[1] == "stderr") && (fields[2] == "F" || fields[2] == "P");
   if (!known) {
     sink_(LogStream::kStdout, absl::StrCat(line, "\n"));
     return;

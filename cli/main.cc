@@ -21,7 +21,9 @@ namespace {
 int Main(int argc, char** argv) {
   Context context;
   CLI::App app("Pods in virtual machines: a client of podvisord.", "podvisor");
-  app.add_option("--socket", context.socket, "The daemon's CRI socket")->envname("PODVISOR_SOCKET")->capture_default_str();
+  app.add_option("--socket", context.socket, "The daemon's CRI socket")
+      ->envname("PODVISOR_SOCKET")
+      ->capture_default_str();
   app.require_subcommand(1);
   AddCheck(app, context);
   AddRun(app, context);

@@ -16,7 +16,7 @@ enum class Verdict {
 };
 
 struct Finding {
-  std::string what;    // "QEMU"
+  std::string what;  // "QEMU"
   Verdict verdict = Verdict::kGood;
   std::string detail;  // what was found
   std::string remedy;  // what to do, if it is not good
@@ -35,8 +35,8 @@ struct CheckedConfig {
 // `path` may be missing if it is the default one. Keys that are not of interest here are the daemon's to judge.
 absl::StatusOr<CheckedConfig> ReadCheckedConfig(const std::string& path);
 
-std::vector<Finding> ProbeMachine(const CheckedConfig& config);     // virtualisation, QEMU, guest, cgroups, tun, disk
-std::vector<Finding> ProbeNetwork(const CheckedConfig& config);     // CNI configuration and plugins
+std::vector<Finding> ProbeMachine(const CheckedConfig& config);  // virtualisation, QEMU, guest, cgroups, tun, disk
+std::vector<Finding> ProbeNetwork(const CheckedConfig& config);  // CNI configuration and plugins
 std::vector<Finding> ProbeDaemon(const Client& client);
 
 }  // namespace podvisor::cli

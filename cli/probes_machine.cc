@@ -58,8 +58,8 @@ Finding Accelerator() {
 #endif
   if (device && extension) return {"accelerator", Verdict::kGood, "KVM", ""};
   return {"accelerator", Verdict::kWorse,
-          absl::StrCat("TCG, emulation (", device ? "the processor shows neither vmx nor svm" : "/dev/kvm does not open",
-                       ")"),
+          absl::StrCat("TCG, emulation (",
+                       device ? "the processor shows neither vmx nor svm" : "/dev/kvm does not open", ")"),
           "pods start and run several times faster with KVM: enable virtualisation in the firmware, or nested "
           "virtualisation on the machine below"};
 }
@@ -98,8 +98,7 @@ Finding Cgroups() {
     return {"cgroups", Verdict::kGood,
             absl::StrCat("v2: ", controllers.ok() ? absl::StripSuffix(*controllers, "\n") : "unreadable"), ""};
   }
-  if (std::filesystem::exists("/sys/fs/cgroup/memory", error))
-    return {"cgroups", Verdict::kGood, "v1 controllers", ""};
+  if (std::filesystem::exists("/sys/fs/cgroup/memory", error)) return {"cgroups", Verdict::kGood, "v1 controllers", ""};
   return {"cgroups", Verdict::kWorse, "none mounted at /sys/fs/cgroup: VMs are not confined and not accounted",
           "mount -t cgroup2 none /sys/fs/cgroup"};
 }

@@ -56,7 +56,8 @@ std::vector<Finding> ProbeNetwork(const CheckedConfig& config) {
   const json network = json::parse(in, nullptr, /*allow_exceptions=*/false);
   if (!network.is_object())
     return {{"CNI network", Verdict::kMissing, absl::StrCat(files.front().string(), " is no JSON object"), kConfigure}};
-  const std::string name = network.contains("name") && network["name"].is_string() ? network["name"].get<std::string>() : "?";
+  const std::string name =
+      network.contains("name") && network["name"].is_string() ? network["name"].get<std::string>() : "?";
   std::vector<Finding> findings = {
       {"CNI network", Verdict::kGood, absl::StrCat(name, " (", files.front().string(), ")"), ""}};
   std::vector<std::string> missing;
@@ -66,9 +67,10 @@ std::vector<Finding> ProbeNetwork(const CheckedConfig& config) {
   if (missing.empty())
     findings.push_back({"CNI plugins", Verdict::kGood, absl::StrJoin(types, ", "), ""});
   else
-    findings.push_back({"CNI plugins", Verdict::kMissing,
-                        absl::StrCat(absl::StrJoin(missing, ", "), " not in ", absl::StrJoin(config.cni_bin_dirs, ", ")),
-                        "apt-get install containernetworking-plugins, or set network.cni_bin_dirs"});
+    findings.push_back(
+        {"CNI plugins", Verdict::kMissing,
+         absl::StrCat(absl::StrJoin(missing, ", "), " not in ", absl::StrJoin(config.cni_bin_dirs, ", ")),
+         "apt-get install containernetworking-plugins, or set network.cni_bin_dirs"});
   return findings;
 }
 

@@ -162,7 +162,8 @@ void AddRun(CLI::App& app, Context& context) {
   command->add_option("--name", arguments->name, "Name of the pod");
   command->add_option("-e,--env", arguments->env, "KEY=VALUE")->allow_extra_args(false);
   command->add_option("-v,--volume", arguments->volumes, "HOST-PATH:CONTAINER-PATH[:ro]")->allow_extra_args(false);
-  command->add_option("-p,--publish", arguments->ports, "[IP:]HOST-PORT:CONTAINER-PORT[/PROTOCOL]")->allow_extra_args(false);
+  command->add_option("-p,--publish", arguments->ports, "[IP:]HOST-PORT:CONTAINER-PORT[/PROTOCOL]")
+      ->allow_extra_args(false);
   command->add_option("-w,--workdir", arguments->working_dir, "Working folder");
   command->add_option("-u,--user", arguments->user, "USER or UID, with :GID");
   command->add_option("-m,--memory", arguments->memory, "Limit: 64m, 1g");

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "third_party/wire/cri.pb.h"
+#include "third_party/wire/cri_messages.h"
 
 namespace podvisor::cli {
 
