@@ -29,12 +29,12 @@ def source_root():
 
 
 class Node:
-    """up() and down() may be called any number of times; the folder stays until remove()."""
+    """up() and down() may be called any number of times; the folder stays until remove(). PLACE in the overlay is it."""
 
     def __init__(self, overlay=""):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="podvisor-e2e.", dir="/tmp"))
         self._overlay = self.folder / "overlay.yaml"
-        self._overlay.write_text(overlay)
+        self._overlay.write_text(overlay.replace("PLACE", str(self.folder)))
         self._client = None
 
     @property
