@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <linux/vm_sockets.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
-#include "base/unix_address.h"
+#include "base/unix_path.h"
 
 namespace podvisor {
 namespace {
@@ -31,8 +33,12 @@ constexpr int kReadsPerTurn = 4;
 constexpr size_t kReadBytes = 64 << 10;
 
 absl::Status ConnectUnix(const std::string& path, int fd) {
-  ASSIGN_OR_RETURN(UnixAddress address, UnixAddress::Of(path));
-  if (::connect(fd, address.data(), address.size()) != 0) return ErrnoStatus(errno, absl::StrCat("connect ", path));
+  ASSIGN_OR_RETURN(UnixPath short_path, UnixPath::For(path));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  ::memcpy(address.sun_path, short_path.name().data(), short_path.name().size());
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+    return ErrnoStatus(errno, absl::StrCat("connect ", path));
   return absl::OkStatus();
 }
 
