@@ -38,7 +38,8 @@ class TtrpcServer {
   class Connection;
   friend class Connection;
 
-  TtrpcServer(EventLoop& loop, Handler handler) : loop_(loop), listener_(loop.context()), handler_(std::move(handler)) {}
+  TtrpcServer(EventLoop& loop, Handler handler)
+      : loop_(loop), listener_(loop.context()), handler_(std::move(handler)) {}
 
   void Accept();
   void Forget(const Connection* connection);
