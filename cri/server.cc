@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "cri/admin_service.h"
 #include "cri/services.h"
 #include "cri/socket_file.h"
 
@@ -23,7 +24,11 @@ constexpr int kMaxMessageBytes = 32 << 20;
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerOptions& options, const Backend& backend, RpcObserver observer)
-      : socket_(options.socket), edge_(std::move(observer)), runtime_(backend, edge_), images_(backend, edge_) {
+      : socket_(options.socket),
+        edge_(std::move(observer)),
+        runtime_(backend, edge_),
+        images_(backend, edge_),
+        admin_(backend, edge_) {
     quota_.SetMaxThreads(options.max_threads);
   }
 
@@ -44,6 +49,7 @@ class GrpcServer final : public Server {
     builder.AddListeningPort(absl::StrCat("unix:", socket_), grpc::InsecureServerCredentials());
     builder.RegisterService(&runtime_);
     builder.RegisterService(&images_);
+    builder.RegisterService(&admin_);
     const mode_t mask = ::umask(0177);  // the socket is never open to others, not even before chmod
     server_ = builder.BuildAndStart();
     ::umask(mask);
@@ -64,6 +70,7 @@ class GrpcServer final : public Server {
   const Edge edge_;
   RuntimeService runtime_;
   ImageService images_;
+  AdminService admin_;
   grpc::ResourceQuota quota_{"podvisor"};
   std::unique_ptr<grpc::Server> server_;
 };
