@@ -23,8 +23,6 @@
 #define P_PIDFD 3
 #endif
 
-extern char** environ;
-
 namespace podvisor {
 namespace {
 

@@ -2,7 +2,7 @@
 
 namespace podvisor {
 
-absl::Status Prefix(absl::Status status, const std::string& prefix) {
+absl::Status Prefix(const absl::Status& status, const std::string& prefix) {
   absl::Status prefixed(status.code(), absl::StrCat(prefix, ": ", status.message()));
   status.ForEachPayload(
       [&](absl::string_view type_url, const absl::Cord& payload) { prefixed.SetPayload(type_url, payload); });

@@ -12,12 +12,12 @@
 namespace podvisor {
 
 // `status` with "PREFIX: " before its message; the code stays. Payloads are kept.
-absl::Status Prefix(absl::Status status, const std::string& prefix);
+absl::Status Prefix(const absl::Status& status, const std::string& prefix);
 
 inline absl::Status Annotate(absl::Status status) { return status; }
 template <typename... Parts>
 absl::Status Annotate(absl::Status status, const Parts&... parts) {
-  return Prefix(std::move(status), absl::StrCat(parts...));
+  return Prefix(status, absl::StrCat(parts...));
 }
 
 // errno as a status: "CALL: No such file or directory". Read errno before anything else can change it.

@@ -28,11 +28,17 @@ struct NetworkRequest {
   std::string pod_namespace, pod_name, pod_uid;  // K8S_POD_* in CNI_ARGS
   std::string netns_path;
   std::vector<PortMapping> port_mappings;
+  // What the pod's interface may receive and send.
   uint64_t ingress_bits_per_second = 0;  // 0: unlimited; capability bandwidth
   uint64_t egress_bits_per_second = 0;
   std::string cgroup_path;
   std::map<std::string, std::string> annotations;
+  std::vector<std::string> dns_servers, dns_searches, dns_options;  // the pod's; capability dns
 };
+
+// The pod's interface, CNI_IFNAME, and the tap that belongs to it (for VMMs that open taps by name).
+inline constexpr char kPodInterface[] = "eth0";
+inline constexpr char kPodTap[] = "tap0_pv";
 
 // What the guest's interface has to look like, read from the namespace after CNI ADD.
 struct GuestInterface {
@@ -72,12 +78,16 @@ struct PodNetworkOptions {
   std::string cni_cache_dir;                       // results, for DEL and CHECK
   std::string netns_dir;                           // where namespaces are mounted: DIR/podvisor-<sandbox id>
   absl::Duration cni_timeout = absl::Seconds(60);  // of one plugin; a shorter deadline of the caller wins
-  // "tcfilter": tap and the CNI interface redirect each other at ingress. "macvtap". "none": nothing is joined.
+  // "tcfilter": tap and the CNI interface redirect each other at ingress. "macvtap": the tap sits on the CNI interface.
+  // "none": there is no tap and the guest gets no interface; the result has the pod's addresses all the same.
   std::string interworking = "tcfilter";
 };
 
-// Thread-safe: calls for different sandboxes run at once. Nothing is kept in memory that can't be found again from the
-// file system, so a restarted daemon goes on with the same calls.
+// The ids that name namespaces may be others than those of sandboxes (a pool's): Setup() finds its namespace by
+// NetworkRequest::netns_path. Both are letters, digits, and _ . - inside.
+//
+// Thread-safe: calls for different sandboxes run at once, those for one sandbox are made one after the other. Nothing
+// is kept in memory that can't be found again from the file system, so a restarted daemon goes on with the same calls.
 class PodNetwork {
  public:
   static absl::StatusOr<std::unique_ptr<PodNetwork>> Create(PodNetworkOptions options);
@@ -90,7 +100,9 @@ class PodNetwork {
   // Makes a namespace with loopback up and a tap in it that nothing is joined to yet: a VM can start on the tap while
   // Setup() runs. Returns the namespace's path. Success if it is there already. Undone by DeleteNamespace().
   virtual absl::StatusOr<std::string> CreateNamespace(const std::string& sandbox_id) = 0;
-  // The tap of the namespace, for the VMM: every call opens the same queue, so one user at a time.
+  // The tap of the namespace, for the VMM: every call opens the same queue, so one user at a time (kUnavailable while
+  // there is another). It is non-blocking; frames have a virtio-net header of 10 bytes, offloads are off. With
+  // interworking "macvtap" the tap is made by Setup(), with "none" there is none: kFailedPrecondition.
   virtual absl::StatusOr<UniqueFd> OpenTap(const std::string& sandbox_id) = 0;
   // Removes the namespace and all links in it. Success if there is none.
   virtual absl::Status DeleteNamespace(const std::string& sandbox_id) = 0;
@@ -102,14 +114,21 @@ class PodNetwork {
   // again later", time-outs are kDeadlineExceeded), kFailedPrecondition where configuration is at fault.
   virtual absl::StatusOr<PodNetworkResult> Setup(const NetworkRequest& request, absl::Time deadline) = 0;
 
-  // CNI DEL in reverse, by the configuration that ADD was done with. Success if nothing was set up. After an error the
-  // namespace has to stay, and the call is to be repeated.
+  // CNI DEL in reverse, by the configuration that ADD was done with. Success if nothing was set up. Works when the
+  // namespace is gone (a reboot): plugins still give addresses and rules back. After an error the namespace has to
+  // stay, and the call is to be repeated.
   virtual absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) = 0;
 
-  // The result of a Setup() of an earlier daemon, from the cache and the namespace. kNotFound if there is none.
+  // CNI CHECK of every plugin: whether what Setup() made is still there. Success for networks whose version has no
+  // CHECK (before 0.4.0) or that disable it. kNotFound if nothing was set up.
+  virtual absl::Status Check(const NetworkRequest& request, absl::Time deadline) = 0;
+
+  // The result of a Setup() of an earlier daemon, from the cache and the namespace. kNotFound if there is none or it
+  // never ended; other errors: what it made is damaged. In both cases Setup() makes it anew.
   virtual absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) = 0;
 
-  // UpdateRuntimeConfig's pod CIDR, for configuration templates; "" if none came.
+  // UpdateRuntimeConfig's pod CIDR (several with commas), given to plugins that declare the capability ipRanges; "" if
+  // none came. Survives a restart.
   virtual void SetPodCidr(const std::string& cidr) = 0;
 };
 

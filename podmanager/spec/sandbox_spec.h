@@ -26,6 +26,7 @@ struct SandboxSpecInput {
   const PodNetworkResult* network = nullptr;
   std::string hostname;          // PodHostname()
   std::string shared_folder_fs;  // Capabilities::shared_folder_fs: "9p", "virtiofs"; empty: no shared folder
+  std::string node_resolv_conf;  // content of the node's /etc/resolv.conf: where neither the pod nor CNI names any DNS
   absl::Time now;
   std::string entropy;     // FreshEntropy(): never the same for two VMs
   uint64_t shm_bytes = 0;  // 0: 64 MiB

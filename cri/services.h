@@ -1,0 +1,107 @@
+// CRI's two services as gRPC calls them: every RPC goes through the Edge to its handler (handlers.h), or answers
+// UNIMPLEMENTED with its name.
+#ifndef PODVISOR_CRI_SERVICES_H_
+#define PODVISOR_CRI_SERVICES_H_
+
+#include "cri/backend.h"
+#include "cri/edge.h"
+#include "cri/handlers.h"
+#include "third_party/wire/cri_services.h"
+
+namespace podvisor::cri {
+
+// An RPC with a handler of its name.
+#define PODVISOR_SERVE(Method, chatter)                                                              \
+  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request* request,   \
+                      ::runtime::v1::Method##Response* response) override {                          \
+    return edge_.Serve(#Method, chatter, context,                                                    \
+                       [&](Call& call) { return cri::Method(backend_, call, *request, response); }); \
+  }
+
+// RPCs that are not built yet.
+#define PODVISOR_REFUSE(Method)                                                            \
+  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request*, \
+                      ::runtime::v1::Method##Response*) override {                         \
+    return Refuse(edge_, #Method, context);                                                \
+  }
+#define PODVISOR_REFUSE_STREAM(Method, Request, Response)                          \
+  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Request*, \
+                      grpc::ServerWriter<::runtime::v1::Response>*) override {     \
+    return Refuse(edge_, #Method, context);                                        \
+  }
+
+// kUnimplemented "METHOD: podvisor does not ...".
+grpc::Status Refuse(const Edge& edge, absl::string_view method, grpc::ServerContext* context);
+
+class RuntimeService final : public ::runtime::v1::RuntimeService::Service {
+ public:
+  // `edge` is borrowed.
+  RuntimeService(const Backend& backend, const Edge& edge) : backend_(backend), edge_(edge) {}
+
+  PODVISOR_SERVE(Version, Chatter::kQuery)
+  PODVISOR_SERVE(RunPodSandbox, Chatter::kEvent)
+  PODVISOR_SERVE(StopPodSandbox, Chatter::kEvent)
+  PODVISOR_SERVE(RemovePodSandbox, Chatter::kEvent)
+  PODVISOR_SERVE(PodSandboxStatus, Chatter::kQuery)
+  PODVISOR_SERVE(ListPodSandbox, Chatter::kQuery)
+  PODVISOR_SERVE(CreateContainer, Chatter::kEvent)
+  PODVISOR_SERVE(StartContainer, Chatter::kEvent)
+  PODVISOR_SERVE(StopContainer, Chatter::kEvent)
+  PODVISOR_SERVE(RemoveContainer, Chatter::kEvent)
+  PODVISOR_SERVE(ListContainers, Chatter::kQuery)
+  PODVISOR_SERVE(ContainerStatus, Chatter::kQuery)
+  PODVISOR_SERVE(UpdateContainerResources, Chatter::kEvent)
+  PODVISOR_SERVE(ReopenContainerLog, Chatter::kEvent)
+  PODVISOR_SERVE(ExecSync, Chatter::kQuery)
+  PODVISOR_SERVE(UpdateRuntimeConfig, Chatter::kEvent)
+  PODVISOR_SERVE(Status, Chatter::kQuery)
+  PODVISOR_SERVE(RuntimeConfig, Chatter::kQuery)
+
+  PODVISOR_REFUSE_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
+  PODVISOR_REFUSE_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
+  PODVISOR_REFUSE(Exec)
+  PODVISOR_REFUSE(Attach)
+  PODVISOR_REFUSE(PortForward)
+  PODVISOR_REFUSE(ContainerStats)
+  PODVISOR_REFUSE(ListContainerStats)
+  PODVISOR_REFUSE_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
+  PODVISOR_REFUSE(PodSandboxStats)
+  PODVISOR_REFUSE(ListPodSandboxStats)
+  PODVISOR_REFUSE_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
+  PODVISOR_REFUSE(CheckpointContainer)
+  PODVISOR_REFUSE_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
+  PODVISOR_REFUSE(ListMetricDescriptors)
+  PODVISOR_REFUSE(ListPodSandboxMetrics)
+  PODVISOR_REFUSE_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
+  PODVISOR_REFUSE(UpdatePodSandboxResources)
+
+ private:
+  const Backend backend_;
+  const Edge& edge_;
+};
+
+class ImageService final : public ::runtime::v1::ImageService::Service {
+ public:
+  // `edge` is borrowed.
+  ImageService(const Backend& backend, const Edge& edge) : backend_(backend), edge_(edge) {}
+
+  PODVISOR_SERVE(ListImages, Chatter::kQuery)
+  PODVISOR_SERVE(ImageStatus, Chatter::kQuery)
+  PODVISOR_SERVE(PullImage, Chatter::kEvent)
+  PODVISOR_SERVE(RemoveImage, Chatter::kEvent)
+  PODVISOR_SERVE(ImageFsInfo, Chatter::kQuery)
+
+  PODVISOR_REFUSE_STREAM(StreamImages, StreamImagesRequest, StreamImagesResponse)
+
+ private:
+  const Backend backend_;
+  const Edge& edge_;
+};
+
+#undef PODVISOR_SERVE
+#undef PODVISOR_REFUSE
+#undef PODVISOR_REFUSE_STREAM
+
+}  // namespace podvisor::cri
+
+#endif  // PODVISOR_CRI_SERVICES_H_
