@@ -33,9 +33,10 @@ absl::StatusOr<bool> BelongsElsewhere(const nlohmann::json& result, const nlohma
   const auto index = ip.find("interface");
   if (index == ip.end() || index->is_null()) return false;
   if (!index->is_number_integer()) return absl::InvalidArgumentError("\"interface\" is no whole number");
-  if (*index < 0) return false;  // some plugins say -1 for "none"
+  // Some plugins say -1 for "none". Unsigned first: nlohmann compares 2^64 - 1 with 0 as if it were -1.
+  if (!index->is_number_unsigned() && index->get<int64_t>() < 0) return false;
   const auto interfaces = result.find("interfaces");
-  if (interfaces == result.end() || !interfaces->is_array() || *index >= interfaces->size())
+  if (interfaces == result.end() || !interfaces->is_array() || index->get<uint64_t>() >= interfaces->size())
     return absl::InvalidArgumentError(absl::StrCat("\"interface\" is ", index->dump(), ", and there is none"));
   const nlohmann::json& owner = (*interfaces)[index->get<size_t>()];
   if (!owner.is_object()) return absl::InvalidArgumentError("\"interfaces\" holds something that is no object");

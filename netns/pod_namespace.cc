@@ -121,7 +121,12 @@ absl::StatusOr<PodNetworkResult> JoinPodInterface(const std::string& path, Inter
   PodNetworkResult result;
   RETURN_IF_ERROR(RunInNamespace(path, [&]() -> absl::Status {
     ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
-    ASSIGN_OR_RETURN(const LinkInfo interface, netlink.FindLink(kPodInterface));
+    const absl::StatusOr<LinkInfo> found = netlink.FindLink(kPodInterface);
+    if (absl::IsNotFound(found.status()))
+      return absl::InternalError(
+          absl::StrCat("there is no interface ", kPodInterface, " in ", path, ", though every plugin succeeded"));
+    RETURN_IF_ERROR(found.status());
+    const LinkInfo& interface = *found;
     RETURN_IF_ERROR(WaitForAddresses(netlink, interface, deadline));
     ASSIGN_OR_RETURN(result, ReadGuestView(netlink, interface, cni_addresses));
     return Join(netlink, interface, interworking);

@@ -26,7 +26,7 @@ absl::Status DeletePodNamespace(const std::string& path);
 
 absl::StatusOr<UniqueFd> OpenPodTap(const std::string& path);
 
-// Reads the pod's interface and joins it to the tap. kNotFound if there is no such interface.
+// Reads the pod's interface and joins it to the tap.
 absl::StatusOr<PodNetworkResult> JoinPodInterface(const std::string& path, Interworking interworking,
                                                   const std::vector<std::string>& cni_addresses, absl::Time deadline);
 // Takes apart what joins the two; success if the namespace is gone.

@@ -65,6 +65,7 @@ class CniPodNetwork : public PodNetwork {
   absl::StatusOr<std::vector<std::string>> ListNamespaces() override;
   absl::StatusOr<PodNetworkResult> Setup(const NetworkRequest& request, absl::Time deadline) override;
   absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) override;
+  absl::Status Check(const NetworkRequest& request, absl::Time deadline) override;
   absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) override;
   void SetPodCidr(const std::string& cidr) override;
 
@@ -79,7 +80,9 @@ class CniPodNetwork : public PodNetwork {
   // ADD, Finish(), and the result is on disk.
   absl::StatusOr<PodNetworkResult> Attach(CniCacheEntry& entry, absl::Time deadline);
   absl::Status Detach(const CniAttachment& attachment, absl::Time deadline);
+  // What Setup() noted, by whichever daemon. kNotFound if it did not begin (or, in the second, not end).
   absl::StatusOr<CniAttachment> FindAttachment(const NetworkRequest& request);
+  absl::StatusOr<CniAttachment> FindCompleteAttachment(const NetworkRequest& request);
 
   const PodNetworkOptions options_;
   const Interworking interworking_;
@@ -148,8 +151,13 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Finish(const CniAttachment& atta
   ASSIGN_OR_RETURN(CniResult cni, ParseCniResult(attachment.result, kPodInterface), "CNI result");
   absl::StatusOr<PodNetworkResult> result =
       JoinPodInterface(attachment.environment.netns, interworking_, cni.addresses, deadline);
-  if (!result.ok())
-    return Prefix(result.status(), absl::StrCat("join what CNI network ", attachment.network.name, " made"));
+  if (!result.ok()) {
+    // kNotFound would say that there was no set-up.
+    const absl::StatusCode code =
+        absl::IsNotFound(result.status()) ? absl::StatusCode::kInternal : result.status().code();
+    return absl::Status(
+        code, absl::StrCat("join what CNI network ", attachment.network.name, " made: ", result.status().message()));
+  }
   result->dns_servers = std::move(cni.dns_servers);
   result->dns_searches = std::move(cni.dns_searches);
   result->dns_options = std::move(cni.dns_options);
@@ -222,14 +230,25 @@ absl::Status CniPodNetwork::Teardown(const NetworkRequest& request, absl::Time d
   return absl::OkStatus();
 }
 
-absl::StatusOr<PodNetworkResult> CniPodNetwork::Load(const NetworkRequest& request) {
+absl::StatusOr<CniAttachment> CniPodNetwork::FindCompleteAttachment(const NetworkRequest& request) {
   RETURN_IF_ERROR(CheckId(request.sandbox_id));
-  ASSIGN_OR_RETURN(const CniCacheEntry entry, ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface),
+  ASSIGN_OR_RETURN(CniCacheEntry entry, ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface),
                    Name(request));
   if (entry.state == CniCacheState::kPending)
     return absl::NotFoundError(absl::StrCat(Name(request), ": its set-up was begun and never ended"));
-  ASSIGN_OR_RETURN(PodNetworkResult result, Finish(entry.attachment, absl::Now() + options_.cni_timeout),
-                   Name(request));
+  entry.attachment.environment.bin_dirs = options_.cni_bin_dirs;
+  return std::move(entry.attachment);
+}
+
+absl::Status CniPodNetwork::Check(const NetworkRequest& request, absl::Time deadline) {
+  ASSIGN_OR_RETURN(const CniAttachment attachment, FindCompleteAttachment(request));
+  RETURN_IF_ERROR(CniCheck(attachment, {options_.cni_timeout, deadline}), Name(request));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PodNetworkResult> CniPodNetwork::Load(const NetworkRequest& request) {
+  ASSIGN_OR_RETURN(const CniAttachment attachment, FindCompleteAttachment(request));
+  ASSIGN_OR_RETURN(PodNetworkResult result, Finish(attachment, absl::Now() + options_.cni_timeout), Name(request));
   return result;
 }
 
