@@ -17,6 +17,7 @@
 #include "base/status_matchers.h"
 #include "gtest/gtest.h"
 #include "netns/cni_cache.h"
+#include "netns/cni_versions.h"
 
 namespace podvisor {
 namespace {
@@ -205,18 +206,35 @@ TEST_F(CniNetworkTest, TheCallersDeadlineCounts) {
 
 TEST_F(CniNetworkTest, AMissingPluginIsNamedWithWhereItWasLookedFor) {
   std::filesystem::remove(absl::StrCat(dir_, "/two"));
-  const absl::Status status = CheckCniPlugins(Attachment().network, {"/nowhere", dir_});
+  CniVersions versions;
+  const absl::Status status = versions.Check(Attachment().network, {"/nowhere", dir_});
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, "CNI plugin two is not in /nowhere, " + dir_));
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, "containernetworking-plugins"));
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, "f.conflist"));
 }
 
 TEST_F(CniNetworkTest, WhatIsNoProgramIsMissing) {
+  CniVersions versions;
   ::chmod(absl::StrCat(dir_, "/two").c_str(), 0644);
-  EXPECT_THAT(CheckCniPlugins(Attachment().network, {dir_}), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(versions.Check(Attachment().network, {dir_}), StatusIs(absl::StatusCode::kFailedPrecondition));
   std::filesystem::remove(absl::StrCat(dir_, "/two"));
   std::filesystem::create_directories(absl::StrCat(dir_, "/two"));
-  EXPECT_THAT(CheckCniPlugins(Attachment().network, {dir_}), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(versions.Check(Attachment().network, {dir_}), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(CniNetworkTest, PluginsAreAskedForTheirVersionsOnce) {
+  WritePlugin("one", R"(printf '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}')");
+  WritePlugin("three", "exit 1");  // an answer that says nothing passes
+  CniVersions versions;
+  EXPECT_OK(versions.Check(Attachment("1.0.0").network, {dir_}));
+  EXPECT_OK(versions.Check(Attachment("0.4.0").network, {dir_}));
+  EXPECT_EQ(File("calls"), "one VERSION\ntwo VERSION\nthree VERSION\n");
+  EXPECT_THAT(versions.Check(Attachment("1.1.0").network, {dir_}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       absl::StrCat("has version 1.1.0, and plugin ", dir_, "/one speaks 0.4.0, 1.0.0")));
+  // Renewed: asked again.
+  WritePlugin("one", R"(printf '{"cniVersion":"1.0.0","supportedVersions":["1.0.0", "1.1.0"]}')");
+  EXPECT_OK(versions.Check(Attachment("1.1.0").network, {dir_}));
 }
 
 TEST_F(CniNetworkTest, CacheKeepsAllThatDelNeeds) {

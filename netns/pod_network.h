@@ -86,8 +86,8 @@ struct PodNetworkOptions {
 // The ids that name namespaces may be others than those of sandboxes (a pool's): Setup() finds its namespace by
 // NetworkRequest::netns_path. Both are letters, digits, and _ . - inside.
 //
-// Thread-safe: calls for different sandboxes run at once. Nothing is kept in memory that can't be found again from the
-// file system, so a restarted daemon goes on with the same calls.
+// Thread-safe: calls for different sandboxes run at once, those for one sandbox are made one after the other. Nothing
+// is kept in memory that can't be found again from the file system, so a restarted daemon goes on with the same calls.
 class PodNetwork {
  public:
   static absl::StatusOr<std::unique_ptr<PodNetwork>> Create(PodNetworkOptions options);

@@ -15,6 +15,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/atomic_file.h"
 #include "base/status_matchers.h"
 #include "netns/namespace.h"
 #include "netns/testing/pod_network_fixture.h"
@@ -167,6 +169,18 @@ TEST_F(PodNetworkTest, WhatCannotBeUndoneIsOwed) {
   EXPECT_THAT(network_->Load(request), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// What a mistake in the configuration left is undone once the mistake is mended.
+TEST_F(PodNetworkTest, AMendedConfigurationUndoesWhatTheOldOneCouldNot) {
+  const std::string good = ReadFile(absl::StrCat(dir_, "/conf/10-test.conflist"), 1 << 20).value_or("");
+  WriteConfigText(absl::StrReplaceAll(good, {{"\"snat\": true", "\"snat\": \"perhaps\""}}));
+  const NetworkRequest request = MakeSandbox("cc03");
+  EXPECT_FALSE(network_->Setup(request, Soon()).ok());
+  EXPECT_FALSE(network_->Teardown(request, Soon()).ok());
+  WriteConfigText(good);
+  EXPECT_OK(network_->Teardown(request, Soon()));
+  EXPECT_FALSE(std::filesystem::exists(absl::StrCat(dir_, "/cache/cc03-eth0")));
+}
+
 TEST_F(PodNetworkTest, ARestartedDaemonGoesOn) {
   const std::string before = SnapshotAfterOnePod();
   NetworkRequest request = MakeSandbox("dd01");
@@ -300,6 +314,11 @@ TEST_F(PodNetworkTest, SetupSaysWhatIsMissing) {
   WriteConfig(R"(, {"type": "absent"})");
   for (const absl::Status& status : {network_->Setup(request, Soon()).status(), network_->Ready()})
     EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, "CNI plugin absent is not in "));
+  const std::string config = R"({"cniVersion": "1.1.0", "name": "test", "type": "ptp"})";
+  WriteConfigText(config);  // Debian 12's plugins speak 1.0.0 at most; newer ones refuse it for its lack of ipam
+  EXPECT_FALSE(network_->Setup(request, Soon()).ok());
+  WriteConfigText(absl::StrReplaceAll(config, {{"1.1.0", "0.2.0"}}));
+  EXPECT_THAT(network_->Ready(), StatusIs(absl::StatusCode::kFailedPrecondition, "0.2.0: supported are"));
   std::filesystem::remove_all(absl::StrCat(dir_, "/conf"));
   for (const absl::Status& status : {network_->Setup(request, Soon()).status(), network_->Ready()})
     EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, "/conf: No such file or directory"));

@@ -218,6 +218,23 @@ TEST_F(PodTrafficTest, HostPortsReachTheGuestByIpv6) {
   EXPECT_OK(Exchange(*listener, guest_->netns_path(), "fd77::1", 18080)) << "by the guest itself (hairpin)";
 }
 
+// A restarted daemon asks for the result of a pod whose guest runs on: the filters must not be made anew, since without
+// them the namespace's kernel answers, and resets the guest's connections.
+TEST_F(PodTrafficTest, LoadLeavesTheFiltersAlone) {
+  ASSERT_NO_FATAL_FAILURE(StartGuest("tcfilter"));
+  const absl::StatusOr<UniqueFd> listener = Listen(guest_->netns_path(), "0.0.0.0", 80);
+  ASSERT_OK(listener);
+  ASSERT_OK(Exchange(*listener, "", "10.77.0.2", 80));
+  network_ = MakeNetwork();
+  EXPECT_OK(network_->Load(requests_.back()));
+  EXPECT_OK(network_->Setup(requests_.back(), Soon()));
+  const std::string filters =
+      *RunTool({"/usr/sbin/tc", "-s", "filter", "show", "dev", "eth0", "ingress"}, requests_.back().netns_path);
+  EXPECT_THAT(filters, testing::HasSubstr("Redirect to device tap0_pv"));
+  EXPECT_THAT(filters, testing::Not(testing::HasSubstr("Sent 0 bytes"))) << "made anew: its counters are";
+  EXPECT_OK(Exchange(*listener, "", "10.77.0.2", 80));
+}
+
 TEST_F(PodTrafficTest, TwoPodsReachEachOther) {
   ASSERT_NO_FATAL_FAILURE(StartGuest("tcfilter"));
   const NetworkRequest request = MakeSandbox("guest2");

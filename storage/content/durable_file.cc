@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
@@ -23,9 +25,19 @@ constexpr int kMaxDepth = 32;
 
 struct Removal {
   int top;  // the tree's own folder
-  dev_t device;
   int moved = 0;
 };
+
+// By openat2, since a bind mount has the same st_dev as what is around it.
+absl::StatusOr<UniqueFd> OpenChild(int folder, const std::string& name) {
+  open_how how = {};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  UniqueFd child(static_cast<int>(::syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how)));
+  if (child.ok()) return child;
+  if (errno == EXDEV) return absl::FailedPreconditionError("is a mount point: not removed");
+  return ErrnoStatus(errno, "open");
+}
 
 // Empties the folder `fd` (owned), depth first.
 absl::Status EmptyFolder(UniqueFd fd, Removal& removal, int depth, const std::string& path) {
@@ -42,16 +54,13 @@ absl::Status EmptyFolder(UniqueFd fd, Removal& removal, int depth, const std::st
         return ErrnoStatus(errno, absl::StrCat("remove ", path, "/", name));
       continue;
     }
-    if (st.st_dev != removal.device)
-      return absl::FailedPreconditionError(absl::StrCat(path, "/", name, " is a mount point: not removed"));
     if (depth >= kMaxDepth) {
       const std::string shallow = absl::StrCat(".moved-", ::getpid(), "-", removal.moved++);
       if (::renameat(dir_fd, name.c_str(), removal.top, shallow.c_str()) != 0)
         return ErrnoStatus(errno, absl::StrCat("move ", path, "/", name));
       continue;
     }
-    UniqueFd child(::openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!child.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path, "/", name));
+    ASSIGN_OR_RETURN(UniqueFd child, OpenChild(dir_fd, name), path, "/", name);
     RETURN_IF_ERROR(EmptyFolder(std::move(child), removal, depth + 1, absl::StrCat(path, "/", name)));
     if (::unlinkat(dir_fd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
       return ErrnoStatus(errno, absl::StrCat("remove ", path, "/", name));
@@ -133,7 +142,7 @@ absl::Status RemoveTree(const std::string& path) {
   if (S_ISDIR(st.st_mode)) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-    for (Removal removal{fd.get(), st.st_dev};;) {
+    for (Removal removal{fd.get()};;) {
       const int before = removal.moved;
       UniqueFd copy(::openat(fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       if (!copy.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
