@@ -5,15 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "vmm/mock/mock_host.h"
+#include "vmm/mock/mock_hypervisor.h"
 #include "vmm/qemu/qemu.h"
 
 namespace podvisor {
 namespace {
 
-absl::StatusOr<std::unique_ptr<Hypervisor>> MakeDriver(EventLoop& loop, const HypervisorSection& section) {
-  if (section.type != "qemu") {
-    return absl::UnimplementedError(absl::StrCat("type ", section.type, " is not in this build"));
-  }
+absl::StatusOr<std::unique_ptr<Hypervisor>> MakeQemuDriver(EventLoop& loop, const HypervisorSection& section) {
   QemuOptions options;
   options.qemu_path = section.path;
   options.machine = section.machine_type;
@@ -61,6 +60,20 @@ RuntimeHandler MakeHandler(const std::string& name, const HypervisorSection& sec
 }
 
 }  // namespace
+
+struct Hypervisors::Mock {
+  EventLoop loop{"podvisor-mock"};
+  MockHost host{loop};
+};
+
+Hypervisors::Hypervisors() = default;
+Hypervisors::~Hypervisors() = default;
+
+absl::StatusOr<std::unique_ptr<Hypervisor>> Hypervisors::MakeDriver(EventLoop& loop, const HypervisorSection& section) {
+  if (section.type == "qemu") return MakeQemuDriver(loop, section);
+  if (mock_ == nullptr) mock_ = std::make_unique<Mock>();
+  return MakeMockHypervisor(mock_->host);
+}
 
 absl::Status Hypervisors::Add(EventLoop& loop, const std::string& name, const HypervisorSection& section,
                               const AgentSection& agent) {

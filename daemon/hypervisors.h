@@ -21,14 +21,20 @@ class Hypervisors {
   // Probes the machine. `loop` outlives the drivers. Errors name the handler and what to do.
   static absl::StatusOr<std::unique_ptr<Hypervisors>> Make(EventLoop& loop, const Config& config);
 
+  ~Hypervisors();
+
   // By name; "" is the default.
   const std::map<std::string, RuntimeHandler>& handlers() const { return handlers_; }
 
  private:
-  Hypervisors() = default;
+  struct Mock;  // the machine that mock VMs run on
+
+  Hypervisors();
+  absl::StatusOr<std::unique_ptr<Hypervisor>> MakeDriver(EventLoop& loop, const HypervisorSection& section);
   absl::Status Add(EventLoop& loop, const std::string& name, const HypervisorSection& section,
                    const AgentSection& agent);
 
+  std::unique_ptr<Mock> mock_;                                  // if a handler wants it
   std::map<std::string, std::unique_ptr<Hypervisor>> drivers_;  // by what they are made of
   std::map<std::string, RuntimeHandler> handlers_;
 };
