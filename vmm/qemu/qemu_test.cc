@@ -2,14 +2,21 @@
 #include "vmm/qemu/qemu.h"
 
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -238,6 +245,68 @@ TEST_F(QemuTest, EntersItsCgroupBeforeItRuns) {
     EXPECT_OK((*vm)->Stop(absl::ZeroDuration()));
   }
   EXPECT_EQ(::rmdir(cgroup.c_str()), 0);
+}
+
+// A network namespace with a tap in it, for as long as the object lives; nothing of it is mounted anywhere.
+class TapNamespace {
+ public:
+  TapNamespace() {
+    thread_ = std::thread([this] {
+      if (::unshare(CLONE_NEWNET) == 0) {
+        path_ = absl::StrCat("/proc/", ::getpid(), "/task/", ::syscall(SYS_gettid), "/ns/net");
+        tap_ = UniqueFd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+        ifreq request = {};
+        ::strcpy(request.ifr_name, "tap0");
+        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+        if (::ioctl(tap_.get(), TUNSETIFF, &request) != 0) tap_.reset();
+      }
+      made_.Notify();
+      end_.WaitForNotification();
+    });
+    made_.WaitForNotification();
+  }
+  ~TapNamespace() {
+    end_.Notify();
+    thread_.join();
+  }
+  const std::string& path() const { return path_; }
+  int tap() const { return tap_.get(); }
+
+ private:
+  std::string path_;
+  UniqueFd tap_;
+  absl::Notification made_, end_;
+  std::thread thread_;
+};
+
+TEST_F(QemuTest, CardIsOnTheTapOfTheNamespace) {
+  TapNamespace netns;
+  if (netns.tap() < 0) GTEST_SKIP() << "no tap can be made";
+  VmSpec spec = Spec();
+  spec.netns_path = netns.path();
+  spec.nic = NicSpec{netns.tap(), "52:54:00:ab:cd:ef", 1400};
+  ASSERT_NO_FATAL_FAILURE(Boot(spec));
+  EXPECT_EQ(Ask("head /sys/class/net/eth0/address"), "52:54:00:ab:cd:ef");
+  EXPECT_EQ(Ask("head /sys/class/net/eth0/mtu"), "1400");
+  EXPECT_EQ(std::filesystem::read_symlink(absl::StrCat("/proc/", vm_->Pids().at(0), "/ns/net")),
+            std::filesystem::read_symlink(netns.path()));
+}
+
+TEST_F(QemuTest, ConsoleSurvivesARestartOfTheDaemon) {
+  ASSERT_NO_FATAL_FAILURE(Boot(Spec()));
+  const std::string record = vm_->Record();
+  vm_.reset();
+  ASSERT_NO_FATAL_FAILURE(MakeDriver({}));
+  auto adopted = driver_->Adopt(record);
+  ASSERT_OK(adopted);
+  vm_ = *std::move(adopted);
+  EXPECT_EQ(Ask("echo still-there"), "still-there");
+  EXPECT_THAT(vm_->ConsoleTail(65536), HasSubstr("echo_init: modules loaded"));
+  absl::Notification ended;
+  vm_->WatchExit([&](const std::string&) { ended.Notify(); });
+  EXPECT_THAT(client_->Ask("panic"), Not(IsOk()));
+  ASSERT_TRUE(ended.WaitForNotificationWithTimeout(kBootPatience));
+  EXPECT_THAT(vm_->ConsoleTail(65536), HasSubstr("Kernel panic"));
 }
 
 TEST_F(QemuTest, VcpusAndMemoryArePlugged) {
