@@ -56,6 +56,7 @@ class Creation {
       record.set_reason("CreateError");
       record.set_message(message);
     });
+    context_.Changed(*container_);
     return absl::Status(status.code(), message);
   }
 
