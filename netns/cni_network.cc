@@ -49,13 +49,6 @@ std::string NetworkText(const CniAttachment& attachment) {
 
 }  // namespace
 
-absl::Status CheckCniPlugins(const CniNetworkConfig& network, const std::vector<std::string>& bin_dirs) {
-  for (const CniPluginConfig& plugin : network.plugins)
-    RETURN_IF_ERROR(FindCniPlugin(plugin.type, bin_dirs).status(), "CNI network ", network.name, " (", network.file,
-                    ")");
-  return absl::OkStatus();
-}
-
 absl::Status CniAdd(CniAttachment& attachment, CniDeadline deadline) {
   attachment.result.clear();
   for (const CniPluginConfig& plugin : attachment.network.plugins) {

@@ -27,9 +27,6 @@ struct CniDeadline {
   absl::Time all;
 };
 
-// kFailedPrecondition names the first plugin that is missing.
-absl::Status CheckCniPlugins(const CniNetworkConfig& network, const std::vector<std::string>& bin_dirs);
-
 // Runs ADD of each plugin in order; `attachment.result` is the last result, after an error too. Undoes nothing. Errors
 // name network and plugin. What the last plugin prints is checked to be a result.
 absl::Status CniAdd(CniAttachment& attachment, CniDeadline deadline);

@@ -1,5 +1,8 @@
 #include "netns/cni_plugin.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,6 +90,9 @@ absl::StatusOr<std::string> RunCniPlugin(const std::string& type, const std::str
   SpawnOptions options;
   options.argv = {path};
   options.env = Environment(command, environment);
+  // A daemon that is killed takes its plugins along: the next one's DEL must not meet an ADD that is still running.
+  options.steps.push_back(
+      {"ask to die with the daemon", [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : errno; }});
   ASSIGN_OR_RETURN(CommandResult result, RunCommand(std::move(options), config, deadline, kMaxOutputBytes),
                    "CNI plugin ", type, " ", command);
   if (result.exit.success()) {

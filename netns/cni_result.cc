@@ -33,9 +33,10 @@ absl::StatusOr<bool> BelongsElsewhere(const nlohmann::json& result, const nlohma
   const auto index = ip.find("interface");
   if (index == ip.end() || index->is_null()) return false;
   if (!index->is_number_integer()) return absl::InvalidArgumentError("\"interface\" is no whole number");
-  if (*index < 0) return false;  // some plugins say -1 for "none"
+  // Some plugins say -1 for "none". Unsigned first: nlohmann compares 2^64 - 1 with 0 as if it were -1.
+  if (!index->is_number_unsigned() && index->get<int64_t>() < 0) return false;
   const auto interfaces = result.find("interfaces");
-  if (interfaces == result.end() || !interfaces->is_array() || *index >= interfaces->size())
+  if (interfaces == result.end() || !interfaces->is_array() || index->get<uint64_t>() >= interfaces->size())
     return absl::InvalidArgumentError(absl::StrCat("\"interface\" is ", index->dump(), ", and there is none"));
   const nlohmann::json& owner = (*interfaces)[index->get<size_t>()];
   if (!owner.is_object()) return absl::InvalidArgumentError("\"interfaces\" holds something that is no object");
@@ -62,6 +63,9 @@ absl::Status ReadAddresses(const nlohmann::json& result, const std::string& inte
   return absl::OkStatus();
 }
 
+// They become lines of resolv.conf.
+bool HasLineBreak(const std::string& text) { return text.find_first_of("\n\r\0", 0, 3) != std::string::npos; }
+
 absl::StatusOr<std::vector<std::string>> Strings(const nlohmann::json& object, const std::string& key) {
   std::vector<std::string> strings;
   const auto list = object.find(key);
@@ -71,8 +75,7 @@ absl::StatusOr<std::vector<std::string>> Strings(const nlohmann::json& object, c
   for (const nlohmann::json& entry : *list) {
     if (!entry.is_string()) return absl::InvalidArgumentError(absl::StrCat("dns: \"", key, "\" holds no string"));
     strings.push_back(entry.get<std::string>());
-    // They become lines of resolv.conf.
-    if (strings.back().find_first_of("\n\r\0", 0, 3) != std::string::npos)
+    if (HasLineBreak(strings.back()))
       return absl::InvalidArgumentError(absl::StrCat("dns: \"", key, "\" holds a line break"));
   }
   return strings;
@@ -85,6 +88,10 @@ absl::Status ReadDns(const nlohmann::json& result, CniResult& into) {
   ASSIGN_OR_RETURN(into.dns_servers, Strings(*dns, "nameservers"));
   ASSIGN_OR_RETURN(into.dns_searches, Strings(*dns, "search"));
   ASSIGN_OR_RETURN(into.dns_options, Strings(*dns, "options"));
+  ASSIGN_OR_RETURN(const std::string domain, StringMember(*dns, "domain"), "dns");
+  if (HasLineBreak(domain)) return absl::InvalidArgumentError("dns: \"domain\" holds a line break");
+  // resolv.conf(5): the local domain is the search list where there is no other.
+  if (into.dns_searches.empty() && !domain.empty()) into.dns_searches.push_back(domain);
   return absl::OkStatus();
 }
 

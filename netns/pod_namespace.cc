@@ -45,6 +45,13 @@ absl::Status PrepareTap(Netlink& netlink) {
   return netlink.SetLinkUp(kPodTap);
 }
 
+absl::StatusOr<LinkInfo> FindPodInterface(Netlink& netlink) {
+  absl::StatusOr<LinkInfo> interface = netlink.FindLink(kPodInterface);
+  if (!absl::IsNotFound(interface.status())) return interface;
+  return absl::InternalError(
+      absl::StrCat("the namespace has no interface ", kPodInterface, ", though every plugin succeeded"));
+}
+
 absl::Status DeleteLinks() {
   ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
   ASSIGN_OR_RETURN(const std::vector<LinkInfo> links, netlink.Links());
@@ -116,22 +123,30 @@ absl::StatusOr<UniqueFd> OpenPodTap(const std::string& path) {
   return tap;
 }
 
-absl::StatusOr<PodNetworkResult> JoinPodInterface(const std::string& path, Interworking interworking,
+absl::StatusOr<PodNetworkResult> ReadPodInterface(const std::string& path,
                                                   const std::vector<std::string>& cni_addresses, absl::Time deadline) {
   PodNetworkResult result;
   RETURN_IF_ERROR(RunInNamespace(path, [&]() -> absl::Status {
     ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
-    ASSIGN_OR_RETURN(const LinkInfo interface, netlink.FindLink(kPodInterface));
+    ASSIGN_OR_RETURN(const LinkInfo interface, FindPodInterface(netlink));
     RETURN_IF_ERROR(WaitForAddresses(netlink, interface, deadline));
     ASSIGN_OR_RETURN(result, ReadGuestView(netlink, interface, cni_addresses));
-    return Join(netlink, interface, interworking);
-  }));
-  if (interworking == Interworking::kNone) {
+    const absl::StatusOr<LinkInfo> tap = netlink.FindLink(kPodTap);
+    if (!absl::IsNotFound(tap.status())) return tap.status();
     result.interfaces.clear();
     result.routes.clear();
     result.neighbors.clear();
-  }
+    return absl::OkStatus();
+  }));
   return result;
+}
+
+absl::Status JoinPodInterface(const std::string& path, Interworking interworking) {
+  return RunInNamespace(path, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
+    ASSIGN_OR_RETURN(const LinkInfo interface, FindPodInterface(netlink));
+    return Join(netlink, interface, interworking);
+  });
 }
 
 absl::Status SeparatePodInterface(const std::string& path) {

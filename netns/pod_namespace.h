@@ -26,9 +26,12 @@ absl::Status DeletePodNamespace(const std::string& path);
 
 absl::StatusOr<UniqueFd> OpenPodTap(const std::string& path);
 
-// Reads the pod's interface and joins it to the tap. kNotFound if there is no such interface.
-absl::StatusOr<PodNetworkResult> JoinPodInterface(const std::string& path, Interworking interworking,
+// What the guest's interface has to look like; without a tap in the namespace the pod's addresses alone.
+absl::StatusOr<PodNetworkResult> ReadPodInterface(const std::string& path,
                                                   const std::vector<std::string>& cni_addresses, absl::Time deadline);
+// Joins the pod's interface to the tap. Not to be repeated under a running guest: in the moment between the old filter
+// and the new one the namespace's kernel would answer for the guest, with resets.
+absl::Status JoinPodInterface(const std::string& path, Interworking interworking);
 // Takes apart what joins the two; success if the namespace is gone.
 absl::Status SeparatePodInterface(const std::string& path);
 

@@ -23,6 +23,7 @@
 #include "netns/cni_config.h"
 #include "netns/cni_network.h"
 #include "netns/cni_result.h"
+#include "netns/cni_versions.h"
 #include "netns/namespace.h"
 #include "netns/pod_namespace.h"
 
@@ -65,6 +66,7 @@ class CniPodNetwork : public PodNetwork {
   absl::StatusOr<std::vector<std::string>> ListNamespaces() override;
   absl::StatusOr<PodNetworkResult> Setup(const NetworkRequest& request, absl::Time deadline) override;
   absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) override;
+  absl::Status Check(const NetworkRequest& request, absl::Time deadline) override;
   absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) override;
   void SetPodCidr(const std::string& cidr) override;
 
@@ -74,15 +76,18 @@ class CniPodNetwork : public PodNetwork {
   }
   absl::StatusOr<CniNetworkConfig> ChooseNetwork();
   absl::StatusOr<CniAttachment> Attachment(const NetworkRequest& request, CniNetworkConfig network);
-  // Reads and joins what ADD has made.
-  absl::StatusOr<PodNetworkResult> Finish(const CniAttachment& attachment, absl::Time deadline);
-  // ADD, Finish(), and the result is on disk.
+  // What ADD has made.
+  absl::StatusOr<PodNetworkResult> ReadResult(const CniAttachment& attachment, absl::Time deadline);
+  // ADD, joins and reads what it made, and puts the result on disk.
   absl::StatusOr<PodNetworkResult> Attach(CniCacheEntry& entry, absl::Time deadline);
   absl::Status Detach(const CniAttachment& attachment, absl::Time deadline);
-  absl::StatusOr<CniAttachment> FindAttachment(const NetworkRequest& request);
+  // What Setup() noted, by whichever daemon. kNotFound if it did not begin (or, in the second, not end).
+  absl::StatusOr<CniCacheEntry> FindEntry(const NetworkRequest& request);
+  absl::StatusOr<CniAttachment> FindCompleteAttachment(const NetworkRequest& request);
 
   const PodNetworkOptions options_;
   const Interworking interworking_;
+  CniVersions versions_;
 
   absl::Mutex mu_;
   std::string pod_cidr_ ABSL_GUARDED_BY(mu_);
@@ -101,7 +106,7 @@ absl::StatusOr<CniNetworkConfig> CniPodNetwork::ChooseNetwork() {
 
 absl::Status CniPodNetwork::Ready() {
   ASSIGN_OR_RETURN(const CniNetworkConfig network, ChooseNetwork());
-  return CheckCniPlugins(network, options_.cni_bin_dirs);
+  return versions_.Check(network, options_.cni_bin_dirs);
 }
 
 absl::StatusOr<std::string> CniPodNetwork::CreateNamespace(const std::string& sandbox_id) {
@@ -144,12 +149,16 @@ absl::StatusOr<CniAttachment> CniPodNetwork::Attachment(const NetworkRequest& re
   return attachment;
 }
 
-absl::StatusOr<PodNetworkResult> CniPodNetwork::Finish(const CniAttachment& attachment, absl::Time deadline) {
+absl::StatusOr<PodNetworkResult> CniPodNetwork::ReadResult(const CniAttachment& attachment, absl::Time deadline) {
   ASSIGN_OR_RETURN(CniResult cni, ParseCniResult(attachment.result, kPodInterface), "CNI result");
-  absl::StatusOr<PodNetworkResult> result =
-      JoinPodInterface(attachment.environment.netns, interworking_, cni.addresses, deadline);
-  if (!result.ok())
-    return Prefix(result.status(), absl::StrCat("join what CNI network ", attachment.network.name, " made"));
+  absl::StatusOr<PodNetworkResult> result = ReadPodInterface(attachment.environment.netns, cni.addresses, deadline);
+  if (!result.ok()) {
+    // kNotFound would say that there was no set-up.
+    const absl::StatusCode code =
+        absl::IsNotFound(result.status()) ? absl::StatusCode::kInternal : result.status().code();
+    return absl::Status(
+        code, absl::StrCat("read what CNI network ", attachment.network.name, " made: ", result.status().message()));
+  }
   result->dns_servers = std::move(cni.dns_servers);
   result->dns_searches = std::move(cni.dns_searches);
   result->dns_options = std::move(cni.dns_options);
@@ -158,8 +167,10 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Finish(const CniAttachment& atta
 
 absl::StatusOr<PodNetworkResult> CniPodNetwork::Attach(CniCacheEntry& entry, absl::Time deadline) {
   RETURN_IF_ERROR(CniAdd(entry.attachment, {options_.cni_timeout, deadline}));
+  RETURN_IF_ERROR(JoinPodInterface(entry.attachment.environment.netns, interworking_), "join what CNI network ",
+                  entry.attachment.network.name, " made");
   ASSIGN_OR_RETURN(PodNetworkResult result,
-                   Finish(entry.attachment, std::min(deadline, absl::Now() + options_.cni_timeout)));
+                   ReadResult(entry.attachment, std::min(deadline, absl::Now() + options_.cni_timeout)));
   entry.state = CniCacheState::kAdded;
   RETURN_IF_ERROR(WriteCniCache(options_.cni_cache_dir, entry), "keep the CNI result");
   return result;
@@ -182,13 +193,18 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Setup(const NetworkRequest& requ
   RETURN_IF_ERROR(Teardown(request, deadline));
 
   ASSIGN_OR_RETURN(CniNetworkConfig network, ChooseNetwork(), Name(request));
-  RETURN_IF_ERROR(CheckCniPlugins(network, options_.cni_bin_dirs), Name(request));
+  RETURN_IF_ERROR(versions_.Check(network, options_.cni_bin_dirs), Name(request));
   CniCacheEntry entry;
   ASSIGN_OR_RETURN(entry.attachment, Attachment(request, std::move(network)), Name(request));
   RETURN_IF_ERROR(WriteCniCache(options_.cni_cache_dir, entry), Name(request), ": note what is begun");
 
+  const absl::Time begin = absl::Now();
   absl::StatusOr<PodNetworkResult> result = Attach(entry, deadline);
-  if (result.ok()) return result;
+  if (result.ok()) {
+    spdlog::info("sandbox {}: CNI network {} gave it {} in {} ms", request.sandbox_id, entry.attachment.network.name,
+                 absl::StrJoin(result->ips, ", "), absl::ToInt64Milliseconds(absl::Now() - begin));
+    return result;
+  }
   // With a time of its own: the caller's may be spent.
   const absl::Status undone = Detach(entry.attachment, absl::Now() + options_.cni_timeout);
   if (undone.ok()) return Prefix(result.status(), Name(request));
@@ -197,39 +213,61 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Setup(const NetworkRequest& requ
                                    "; undoing it failed too and is still to be done: ", undone.message()));
 }
 
-absl::StatusOr<CniAttachment> CniPodNetwork::FindAttachment(const NetworkRequest& request) {
+absl::StatusOr<CniCacheEntry> CniPodNetwork::FindEntry(const NetworkRequest& request) {
   absl::StatusOr<CniCacheEntry> entry = ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface);
-  if (entry.ok()) {
-    entry->attachment.environment.bin_dirs = options_.cni_bin_dirs;
-    return std::move(entry->attachment);
+  if (!absl::IsDataLoss(entry.status())) {
+    if (entry.ok()) entry->attachment.environment.bin_dirs = options_.cni_bin_dirs;
+    return entry;
   }
-  if (!absl::IsDataLoss(entry.status())) return entry.status();
   // A power cut took the entry. That there is one says that DEL is owed: the present network is the best guess.
   spdlog::warn("sandbox {}: {}: its network is removed by the present CNI configuration", request.sandbox_id,
                entry.status().ToString());
   ASSIGN_OR_RETURN(CniNetworkConfig network, ChooseNetwork());
-  return Attachment(request, std::move(network));
+  CniCacheEntry guess;
+  ASSIGN_OR_RETURN(guess.attachment, Attachment(request, std::move(network)));
+  return guess;
 }
 
 absl::Status CniPodNetwork::Teardown(const NetworkRequest& request, absl::Time deadline) {
   RETURN_IF_ERROR(CheckId(request.sandbox_id));
-  absl::StatusOr<CniAttachment> attachment = FindAttachment(request);
-  if (absl::IsNotFound(attachment.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(attachment.status(), Name(request));
+  absl::StatusOr<CniCacheEntry> entry = FindEntry(request);
+  if (absl::IsNotFound(entry.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(entry.status(), Name(request));
+  CniAttachment& attachment = entry->attachment;
   // Plugins take an empty path for "it is gone", and stumble over one that does not exist.
-  if (!IsNamespace(attachment->environment.netns)) attachment->environment.netns.clear();
-  RETURN_IF_ERROR(Detach(*attachment, deadline), Name(request));
+  if (!IsNamespace(attachment.environment.netns)) attachment.environment.netns.clear();
+  const absl::Status status = Detach(attachment, deadline);
+  if (status.ok()) return status;
+  // An ADD that failed by a mistake in the configuration has a DEL that does, for ever. Once that has been mended, the
+  // new one can undo what little the old one did.
+  if (entry->state == CniCacheState::kPending)
+    if (absl::StatusOr<CniNetworkConfig> present = ChooseNetwork();
+        present.ok() && present->name == attachment.network.name && present->text != attachment.network.text) {
+      attachment.network = *std::move(present);
+      if (Detach(attachment, deadline).ok()) return absl::OkStatus();
+    }
+  return Prefix(status, Name(request));
+}
+
+absl::StatusOr<CniAttachment> CniPodNetwork::FindCompleteAttachment(const NetworkRequest& request) {
+  RETURN_IF_ERROR(CheckId(request.sandbox_id));
+  ASSIGN_OR_RETURN(CniCacheEntry entry, ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface),
+                   Name(request));
+  if (entry.state == CniCacheState::kPending)
+    return absl::NotFoundError(absl::StrCat(Name(request), ": its set-up was begun and never ended"));
+  entry.attachment.environment.bin_dirs = options_.cni_bin_dirs;
+  return std::move(entry.attachment);
+}
+
+absl::Status CniPodNetwork::Check(const NetworkRequest& request, absl::Time deadline) {
+  ASSIGN_OR_RETURN(const CniAttachment attachment, FindCompleteAttachment(request));
+  RETURN_IF_ERROR(CniCheck(attachment, {options_.cni_timeout, deadline}), Name(request));
   return absl::OkStatus();
 }
 
 absl::StatusOr<PodNetworkResult> CniPodNetwork::Load(const NetworkRequest& request) {
-  RETURN_IF_ERROR(CheckId(request.sandbox_id));
-  ASSIGN_OR_RETURN(const CniCacheEntry entry, ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface),
-                   Name(request));
-  if (entry.state == CniCacheState::kPending)
-    return absl::NotFoundError(absl::StrCat(Name(request), ": its set-up was begun and never ended"));
-  ASSIGN_OR_RETURN(PodNetworkResult result, Finish(entry.attachment, absl::Now() + options_.cni_timeout),
-                   Name(request));
+  ASSIGN_OR_RETURN(const CniAttachment attachment, FindCompleteAttachment(request));
+  ASSIGN_OR_RETURN(PodNetworkResult result, ReadResult(attachment, absl::Now() + options_.cni_timeout), Name(request));
   return result;
 }
 

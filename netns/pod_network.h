@@ -86,8 +86,8 @@ struct PodNetworkOptions {
 // The ids that name namespaces may be others than those of sandboxes (a pool's): Setup() finds its namespace by
 // NetworkRequest::netns_path. Both are letters, digits, and _ . - inside.
 //
-// Thread-safe: calls for different sandboxes run at once. Nothing is kept in memory that can't be found again from the
-// file system, so a restarted daemon goes on with the same calls.
+// Thread-safe: calls for different sandboxes run at once, those for one sandbox are made one after the other. Nothing
+// is kept in memory that can't be found again from the file system, so a restarted daemon goes on with the same calls.
 class PodNetwork {
  public:
   static absl::StatusOr<std::unique_ptr<PodNetwork>> Create(PodNetworkOptions options);
@@ -119,7 +119,12 @@ class PodNetwork {
   // stay, and the call is to be repeated.
   virtual absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) = 0;
 
-  // The result of a Setup() of an earlier daemon, from the cache and the namespace. kNotFound if there is none.
+  // CNI CHECK of every plugin: whether what Setup() made is still there. Success for networks whose version has no
+  // CHECK (before 0.4.0) or that disable it. kNotFound if nothing was set up.
+  virtual absl::Status Check(const NetworkRequest& request, absl::Time deadline) = 0;
+
+  // The result of a Setup() of an earlier daemon, from the cache and the namespace. kNotFound if there is none or it
+  // never ended; other errors: what it made is damaged. In both cases Setup() makes it anew.
   virtual absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) = 0;
 
   // UpdateRuntimeConfig's pod CIDR (several with commas), given to plugins that declare the capability ipRanges; "" if

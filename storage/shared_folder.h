@@ -3,13 +3,16 @@
 #define PODVISOR_STORAGE_SHARED_FOLDER_H_
 
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace podvisor {
 
-enum class MountAccess { kReadWrite, kReadOnly };
+// As CRI has it: kReadOnly leaves mounts below the host path as they are, kRecursiveReadOnly (CRI's
+// recursive_read_only) does not, save for those that are mounted there later.
+enum class MountAccess { kReadWrite, kReadOnly, kRecursiveReadOnly };
 
 // A mount point of its own at `path` (a bind mount on itself, with shared propagation) so that what is bound below it
 // later reaches a VMM that has it as a slave in its own mount namespace. Not thread-safe; one per sandbox. Holds no
@@ -23,9 +26,9 @@ class SharedFolder {
   // Idempotent.
   absl::Status Create();
 
-  // Binds `host_path` (file, folder, socket or device; symlinks are resolved; with the mounts below it) at
-  // `name`, one path component. Idempotent for the same name. kNotFound if the host path does not exist. Read-only is
-  // enforced here, on the host, too.
+  // Binds `host_path` (file, folder, socket or device; symlinks are resolved; with the mounts below it, those made
+  // later too) at `name`, one path component. Idempotent for the same name. kNotFound if the host path does not exist,
+  // kFailedPrecondition before Create(). Read-only is enforced here, on the host.
   absl::Status Bind(const std::string& host_path, const std::string& name, MountAccess access);
 
   // Success if it is not bound.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,9 @@ absl::Status EnterPrivateHost() {
   if (::unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return ErrnoStatus(errno, "unshare");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return ErrnoStatus(errno, "private mounts");
   if (::mount("tmpfs", "/run", "tmpfs", 0, nullptr) != 0) return ErrnoStatus(errno, "mount /run");
+  // A bridge's address could be used only after a second, and until then the host would speak to pods as ::1.
+  for (const char* which : {"all", "default"})
+    std::ofstream(absl::StrCat("/proc/sys/net/ipv6/conf/", which, "/accept_dad")) << "0";
   ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
   return netlink.SetLinkUp("lo");
 }
