@@ -1,9 +1,11 @@
 #include "daemon/metrics_server.h"
 
+#include <CivetServer.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <prometheus/exposer.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -66,11 +68,26 @@ absl::Status TryBind(const HostAndPort& address) {
   return absl::OkStatus();
 }
 
+// What the HTTP library has to say goes to our log: its exceptions do not.
+int LogHttp(const mg_connection*, const char* message) {
+  spdlog::warn("metrics: {}", message);
+  return 1;  // handled
+}
+
+const CivetCallbacks& Callbacks() {
+  static const auto* const callbacks = [] {
+    auto* made = new CivetCallbacks();
+    made->log_message = &LogHttp;
+    return made;
+  }();
+  return *callbacks;
+}
+
 class ExposerServer final : public MetricsServer {
  public:
   ExposerServer(const std::string& address, std::string host,
                 std::vector<std::shared_ptr<prometheus::Collectable>> collectables)
-      : host_(std::move(host)), collectables_(std::move(collectables)), exposer_(address, 1) {
+      : host_(std::move(host)), collectables_(std::move(collectables)), exposer_(address, 1, &Callbacks()) {
     for (const auto& collectable : collectables_) exposer_.RegisterCollectable(collectable);
   }
 

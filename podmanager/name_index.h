@@ -31,7 +31,8 @@ class NameIndex {
     absl::MutexLock lock(&mu_);
     auto [it, inserted] = by_name_.try_emplace(name, object);
     if (!inserted) return it->second;
-    by_id_[object->id()] = {name, std::move(object)};
+    const std::string id = object->id();
+    by_id_[id] = {name, std::move(object)};
     return nullptr;
   }
 

@@ -70,6 +70,9 @@ NetworkRequest MakeNetworkRequest(const std::string& sandbox_id, const SandboxCo
   request.ingress_bits_per_second = Bandwidth(config, "kubernetes.io/ingress-bandwidth");
   request.egress_bits_per_second = Bandwidth(config, "kubernetes.io/egress-bandwidth");
   request.cgroup_path = config.cgroup_parent();
+  request.dns_servers.assign(config.dns().servers().begin(), config.dns().servers().end());
+  request.dns_searches.assign(config.dns().searches().begin(), config.dns().searches().end());
+  request.dns_options.assign(config.dns().options().begin(), config.dns().options().end());
   request.annotations = {config.annotations().begin(), config.annotations().end()};
   return request;
 }

@@ -159,12 +159,22 @@ class Creation {
     return absl::OkStatus();
   }
 
-  // Both at once: the VM boots on a tap that is joined to the pod's network when CNI has made it.
+  // Both at once: the VM boots on a tap that is joined to the pod's network when CNI has made it. Where CNI has to make
+  // something first that the tap sits on (macvtap), one after the other; where there is no tap even then, without NIC.
   absl::Status SetUpNetworkAndVm() {
     Undo("tear down network", [&context = context_](Sandbox& sandbox, absl::Time deadline) {
       return EndNetwork(context, sandbox, deadline);
     });
     Undo("end VM", [&context = context_](Sandbox& sandbox, absl::Time) { return EndVm(context, sandbox); });
+    absl::StatusOr<UniqueFd> tap = context_.network.OpenTap(sandbox_->id());
+    if (absl::IsFailedPrecondition(tap.status())) {
+      RETURN_IF_ERROR(Timed("cni", [this] { return SetUpNetwork(); }));
+      if (!network_.interfaces.empty()) tap = context_.network.OpenTap(sandbox_->id());
+      if (network_.interfaces.empty()) tap = UniqueFd();
+      RETURN_IF_ERROR(tap.status(), "sandbox ", sandbox_->id(), ": tap");
+      return BootVm(*std::move(tap));
+    }
+    RETURN_IF_ERROR(tap.status(), "sandbox ", sandbox_->id(), ": tap");
     absl::Status network, vm;
     context_.tasks
         .All({[&] {
@@ -173,7 +183,7 @@ class Creation {
                 return absl::OkStatus();
               },
               [&] {
-                vm = BootVm();
+                vm = BootVm(*std::move(tap));
                 return absl::OkStatus();
               }})
         .IgnoreError();  // both are looked at here
@@ -194,7 +204,7 @@ class Creation {
     if (const auto agent = sandbox_->guest().agent) agent->Close();
   }
 
-  absl::StatusOr<VmSpec> Spec(const UniqueFd& tap) {
+  VmSpec Spec(const UniqueFd& tap) {
     const SandboxRecord record = sandbox_->record();
     VmSpec spec;
     spec.id = sandbox_->id();
@@ -207,22 +217,22 @@ class Creation {
     spec.memory_bytes = record.memory_bytes();
     spec.max_memory_bytes = std::max(spec.memory_bytes, handler_.max_memory_bytes);
     spec.disk_slots = handler_.disk_slots;
-    spec.nic = NicSpec{.tap_fd = tap.get(), .mac = MacOf(sandbox_->id())};
+    if (tap.ok()) spec.nic = NicSpec{.tap_fd = tap.get(), .mac = MacOf(sandbox_->id())};
     spec.shared_folder = shared_dir_;
     spec.cgroup_procs = cgroup_procs_;
     spec.netns_path = netns_path_;
     return spec;
   }
 
-  absl::Status BootVm() {
-    RETURN_IF_ERROR(Timed("vmm_start", [this] { return StartVmm(); }), "sandbox ", sandbox_->id(), ": start VM");
+  absl::Status BootVm(UniqueFd tap) {
+    RETURN_IF_ERROR(Timed("vmm_start", [this, &tap] { return StartVmm(tap); }), "sandbox ", sandbox_->id(),
+                    ": start VM");
+    tap.reset();  // the VMM has it
     return Timed("agent_ready", [this] { return AwaitAgent(); });
   }
 
-  absl::Status StartVmm() {
-    ASSIGN_OR_RETURN(UniqueFd tap, context_.network.OpenTap(sandbox_->id()));
-    ASSIGN_OR_RETURN(VmSpec spec, Spec(tap));
-    ASSIGN_OR_RETURN(std::shared_ptr<Vm> vm, handler_.hypervisor->Create(spec));
+  absl::Status StartVmm(const UniqueFd& tap) {
+    ASSIGN_OR_RETURN(std::shared_ptr<Vm> vm, handler_.hypervisor->Create(Spec(tap)));
     std::shared_ptr<AgentClient> agent =
         AgentClient::Create(context_.loop, vm->agent_channel(), context_.options.on_agent_call);
     sandbox_->set_guest({vm, agent});

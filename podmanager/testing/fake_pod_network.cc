@@ -84,6 +84,8 @@ absl::Status FakePodNetwork::Teardown(const NetworkRequest& request, absl::Time)
   return absl::OkStatus();
 }
 
+absl::Status FakePodNetwork::Check(const NetworkRequest& request, absl::Time) { return Load(request).status(); }
+
 absl::StatusOr<PodNetworkResult> FakePodNetwork::Load(const NetworkRequest& request) {
   absl::MutexLock lock(&mu_);
   auto it = networks_.find(request.sandbox_id);

@@ -30,6 +30,7 @@ class FakePodNetwork final : public PodNetwork {
   absl::StatusOr<std::vector<std::string>> ListNamespaces() override;
   absl::StatusOr<PodNetworkResult> Setup(const NetworkRequest& request, absl::Time deadline) override;
   absl::Status Teardown(const NetworkRequest& request, absl::Time deadline) override;
+  absl::Status Check(const NetworkRequest& request, absl::Time deadline) override;
   absl::StatusOr<PodNetworkResult> Load(const NetworkRequest& request) override;
   void SetPodCidr(const std::string& cidr) override;
 

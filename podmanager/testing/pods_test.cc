@@ -97,7 +97,7 @@ std::string PodsTest::Created(const std::string& sandbox_id, const ContainerConf
 
 std::string PodsTest::Running(const std::string& sandbox_id, const ContainerConfig& config) {
   const std::string id = Created(sandbox_id, config);
-  if (!id.empty()) EXPECT_OK(pods_->StartContainer(id, Soon()));
+  EXPECT_OK(pods_->StartContainer(id, Soon()));
   return id;
 }
 
