@@ -86,9 +86,10 @@ class Creation {
       ASSIGN_OR_RETURN(flavor, ConfigureGuest(context_, *sandbox_, *sandbox_->guest().agent, network_));
       return absl::OkStatus();
     }));
+    const std::string vm_record = sandbox_->guest().vm->Record();
     return sandbox_->TransitionTo(SandboxPhase::kReady, [&](SandboxRecord& record) {
       record.set_agent(flavor);
-      record.set_vm_record(sandbox_->guest().vm->Record());
+      record.set_vm_record(vm_record);
       for (const std::string& ip : network_.ips) record.add_ips(ip);
     });
   }

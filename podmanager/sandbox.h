@@ -43,8 +43,8 @@ class Sandbox {
   SandboxPhase phase() const;
   SandboxRecord record() const;  // a copy
 
-  // To the next phase, with `change` made to the record, on disk first. kFailedPrecondition if the diagram has no such
-  // arrow; an error of the store leaves all as it was.
+  // To the next phase, with `change` made to the record (under the lock: it must not call this object), on disk first.
+  // kFailedPrecondition if the diagram has no such arrow; an error of the store leaves all as it was.
   absl::Status TransitionTo(SandboxPhase next, const Change& change = nullptr);
   // The same for what has happened and can't be refused: when the record can't be written, the state in memory moves
   // nevertheless and the failure is logged. False, and no effect, unless the phase is `from`.

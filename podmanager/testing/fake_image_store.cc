@@ -1,5 +1,6 @@
 #include "podmanager/testing/fake_image_store.h"
 
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -58,7 +59,8 @@ absl::StatusOr<RootfsLease> FakeImageStore::Lease(const std::string& reference, 
   absl::MutexLock lock(&mu_);
   RootfsLease lease;
   ASSIGN_OR_RETURN(lease.image, FindLocked(reference));
-  lease.erofs_path = absl::StrCat("/fake/images/", lease.image.id, ".erofs");
+  lease.erofs_path = absl::StrCat(folder_, "/", lease.image.id, ".erofs");
+  std::ofstream(lease.erofs_path, std::ios::app);
   lease.passwd = "root:x:0:0::/root:/bin/sh\nweb:x:33:44::/:/bin/sh\n";
   lease.group = "root:x:0:\nweb:x:44:\n";
   leases_[holder] = lease.image.id;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -16,6 +17,9 @@ namespace podvisor {
 // Outlives "daemons", as a disk does. Thread-safe.
 class FakeImageStore final : public ImageStore {
  public:
+  // Empty files stand for the images in `folder`.
+  explicit FakeImageStore(std::string folder) : folder_(std::move(folder)) {}
+
   CallFailpoints& failpoints() { return failpoints_; }
   // An image found by `reference` or by its id.
   void Add(const std::string& reference, ImageConfig config);
@@ -33,6 +37,7 @@ class FakeImageStore final : public ImageStore {
  private:
   absl::StatusOr<Image> FindLocked(const std::string& reference) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  const std::string folder_;
   CallFailpoints failpoints_;
   absl::Mutex mu_;
   std::map<std::string, Image> images_ ABSL_GUARDED_BY(mu_);        // by reference

@@ -56,7 +56,7 @@ class PodsTest : public testing::Test {
   std::unique_ptr<MockHost> host_ = std::make_unique<MockHost>(loop_);
   std::unique_ptr<StateDb> db_;
   FakePodNetwork network_;
-  FakeImageStore images_;
+  FakeImageStore images_{dir_};
   Capabilities capabilities_;  // of the hypervisor at StartDaemon(); the mock's without shared folder
   PodManagerOptions options_;  // handlers are added by StartDaemon() if there are none
 
