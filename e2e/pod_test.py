@@ -63,6 +63,12 @@ class PodTest(NodeTest):
         status = self.wait_exited(done)
         self.assertEqual((status.exit_code, status.reason), (0, "Completed"))
 
+    def test_program_without_stdin_reads_its_end(self):
+        pod, config = self.run_pod("stdin")
+        container = self.run_container(pod, config, "c", ["sh", "-c", "cat; echo end"])
+        self.assertEqual(self.wait_exited(container, seconds=20).exit_code, 0)
+        self.assertEqual(self.log_lines(config, "c"), [("stdout", "F", "end")])
+
     def test_exec_passes_output_code_and_both_streams(self):
         pod, config = self.run_pod("exec")
         container = self.run_container(pod, config, "c", ["sleep", "1000"])
