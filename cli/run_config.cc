@@ -90,6 +90,9 @@ void SetUser(const std::string& text, runtime::v1::LinuxContainerSecurityContext
   if (absl::SimpleAtoi(parts.second, &number)) security.mutable_run_as_group()->set_value(number);
 }
 
+// The container's command is its process 1, as with `docker run`; CRI's default would be a namespace for the pod.
+void OwnProcesses(runtime::v1::NamespaceOption& namespaces) { namespaces.set_pid(runtime::v1::CONTAINER); }
+
 }  // namespace
 
 absl::StatusOr<runtime::v1::PodSandboxConfig> SandboxConfigOf(const RunArguments& arguments,
@@ -100,7 +103,7 @@ absl::StatusOr<runtime::v1::PodSandboxConfig> SandboxConfigOf(const RunArguments
   config.mutable_metadata()->set_uid(arguments.name);
   config.set_log_directory(log_folder);
   config.set_hostname(arguments.name);
-  config.mutable_linux();
+  OwnProcesses(*config.mutable_linux()->mutable_security_context()->mutable_namespace_options());
   for (const std::string& port : arguments.ports) {
     ASSIGN_OR_RETURN(*config.add_port_mappings(), PortMappingOf(port));
   }
@@ -128,6 +131,7 @@ absl::StatusOr<runtime::v1::ContainerConfig> ContainerConfigOf(const RunArgument
   config.set_working_dir(arguments.working_dir);
   config.set_log_path("main.log");
   auto* linux_config = config.mutable_linux();
+  OwnProcesses(*linux_config->mutable_security_context()->mutable_namespace_options());
   if (!arguments.user.empty()) SetUser(arguments.user, *linux_config->mutable_security_context());
   if (!arguments.memory.empty()) {
     ASSIGN_OR_RETURN(const int64_t bytes, Bytes(arguments.memory));

@@ -8,6 +8,8 @@ import unittest
 
 from e2e.harness import cri, machine
 
+# As the kubelet asks for it: each container has a process namespace of its own.
+LINUX = {"linux": {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}}
 IMAGE = "docker.io/library/busybox:local"
 
 
@@ -128,7 +130,7 @@ class NodeTest(unittest.TestCase):
 
     def pod_config(self, name, **more):
         return {"metadata": {"name": name, "namespace": "e2e", "uid": name + "-uid", "attempt": 0},
-                "log_directory": str(self.node.folder / "logs" / name), "linux": {}, **more}
+                "log_directory": str(self.node.folder / "logs" / name), **LINUX, **more}
 
     def run_pod(self, name, **more):
         config = self.pod_config(name, **more)
@@ -144,7 +146,7 @@ class NodeTest(unittest.TestCase):
     def create_container(self, pod, config, name, command, **more):
         return self.node.cri.CreateContainer(pod_sandbox_id=pod, sandbox_config=config, config={
             "metadata": {"name": name}, "image": {"image": self.image}, "command": command, "log_path": name + ".log",
-            "linux": {}, **more}).container_id
+            **LINUX, **more}).container_id
 
     def exec(self, container, *command, timeout=60):
         """Returns (exit code, stdout, stderr)."""
