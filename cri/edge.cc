@@ -46,10 +46,8 @@ bool ClientsFault(absl::StatusCode code) {
 }
 
 void Log(absl::string_view method, Chatter chatter, const Call& call, const absl::Status& status, absl::Duration took) {
-  const spdlog::level::level_enum level =
-      !status.ok()                 ? (ClientsFault(status.code()) ? spdlog::level::debug : spdlog::level::err)
-      : chatter == Chatter::kEvent ? spdlog::level::info
-                                   : spdlog::level::debug;
+  const spdlog::level::level_enum quiet = chatter == Chatter::kEvent ? spdlog::level::info : spdlog::level::debug;
+  const spdlog::level::level_enum level = status.ok() || ClientsFault(status.code()) ? quiet : spdlog::level::err;
   spdlog::logger* logger = spdlog::default_logger_raw();
   if (!logger->should_log(level)) return;
   const std::string subject = call.subject.empty() ? "" : absl::StrCat(call.subject, ": ");

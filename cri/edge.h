@@ -15,8 +15,7 @@
 
 namespace podvisor::cri {
 
-// How a successful call is logged. Failed ones are by their code: what the client got wrong is worth a debug line, what
-// it was entitled to and did not get is an error.
+// How a call is logged, unless it failed and that is not the client's fault: that is an error.
 enum class Chatter {
   kEvent,  // changes something: info
   kQuery,  // asked all the time: debug

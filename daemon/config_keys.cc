@@ -23,9 +23,9 @@ void VisitNetwork(ConfigVisitor& v, Config& config) {
   v.Path("cni_cache_dir", config.network.cni_cache_dir, "Results of CNI plugins. Empty: STATE_DIR/cni.");
   v.Time("cni_timeout", config.network.cni_timeout, "How long one plugin may take.");
   v.Path("netns_dir", config.network.netns_dir, "Where network namespaces are mounted, as podvisor-ID.");
-  v.OneOf("interworking", config.network.interworking, {"tcfilter", "none"},
-          "How a pod's interface and the VM's tap are joined: tcfilter redirects packets in both directions; with none "
-          "nothing joins them.");
+  v.OneOf("interworking", config.network.interworking, {"tcfilter", "macvtap", "none"},
+          "How a pod's interface and the VM's tap are joined: tcfilter redirects packets in both directions, macvtap "
+          "puts the tap on the interface, with none the guest has no interface.");
 }
 
 void VisitAgent(ConfigVisitor& v, AgentSection& agent) {

@@ -63,6 +63,9 @@ absl::Status ReadAddresses(const nlohmann::json& result, const std::string& inte
   return absl::OkStatus();
 }
 
+// They become lines of resolv.conf.
+bool HasLineBreak(const std::string& text) { return text.find_first_of("\n\r\0", 0, 3) != std::string::npos; }
+
 absl::StatusOr<std::vector<std::string>> Strings(const nlohmann::json& object, const std::string& key) {
   std::vector<std::string> strings;
   const auto list = object.find(key);
@@ -72,8 +75,7 @@ absl::StatusOr<std::vector<std::string>> Strings(const nlohmann::json& object, c
   for (const nlohmann::json& entry : *list) {
     if (!entry.is_string()) return absl::InvalidArgumentError(absl::StrCat("dns: \"", key, "\" holds no string"));
     strings.push_back(entry.get<std::string>());
-    // They become lines of resolv.conf.
-    if (strings.back().find_first_of("\n\r\0", 0, 3) != std::string::npos)
+    if (HasLineBreak(strings.back()))
       return absl::InvalidArgumentError(absl::StrCat("dns: \"", key, "\" holds a line break"));
   }
   return strings;
@@ -86,6 +88,10 @@ absl::Status ReadDns(const nlohmann::json& result, CniResult& into) {
   ASSIGN_OR_RETURN(into.dns_servers, Strings(*dns, "nameservers"));
   ASSIGN_OR_RETURN(into.dns_searches, Strings(*dns, "search"));
   ASSIGN_OR_RETURN(into.dns_options, Strings(*dns, "options"));
+  ASSIGN_OR_RETURN(const std::string domain, StringMember(*dns, "domain"), "dns");
+  if (HasLineBreak(domain)) return absl::InvalidArgumentError("dns: \"domain\" holds a line break");
+  // resolv.conf(5): the local domain is the search list where there is no other.
+  if (into.dns_searches.empty() && !domain.empty()) into.dns_searches.push_back(domain);
   return absl::OkStatus();
 }
 

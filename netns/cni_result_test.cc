@@ -39,6 +39,16 @@ TEST(CniResultTest, TakesAddressesWithoutAnInterface) {
   EXPECT_THAT(result->addresses, ElementsAre("10.1.0.5/16", "10.1.0.6/16", "10.1.0.7/16"));
 }
 
+TEST(CniResultTest, TheDomainIsSearchedWhereNothingElseIs) {
+  const auto searches = [](const char* dns) {
+    const absl::StatusOr<CniResult> result = ParseCniResult(absl::StrCat(R"({"dns": )", dns, "}"), "eth0");
+    return result.ok() ? absl::StrJoin(result->dns_searches, " ") : result.status().ToString();
+  };
+  EXPECT_EQ(searches(R"({"domain": "a.example"})"), "a.example");
+  EXPECT_EQ(searches(R"({"domain": "a.example", "search": ["b.example"]})"), "b.example");
+  EXPECT_THAT(searches(R"({"domain": "a\nnameserver 6.6.6.6"})"), testing::HasSubstr("line break"));
+}
+
 TEST(CniResultTest, NothingIsAResultToo) {
   for (const char* text : {"{}", R"({"cniVersion": "1.0.0"})", R"({"ips": null, "dns": null})", R"({"ips": []})"}) {
     const absl::StatusOr<CniResult> result = ParseCniResult(text, "eth0");

@@ -198,8 +198,13 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Setup(const NetworkRequest& requ
   ASSIGN_OR_RETURN(entry.attachment, Attachment(request, std::move(network)), Name(request));
   RETURN_IF_ERROR(WriteCniCache(options_.cni_cache_dir, entry), Name(request), ": note what is begun");
 
+  const absl::Time begin = absl::Now();
   absl::StatusOr<PodNetworkResult> result = Attach(entry, deadline);
-  if (result.ok()) return result;
+  if (result.ok()) {
+    spdlog::info("sandbox {}: CNI network {} gave it {} in {} ms", request.sandbox_id, entry.attachment.network.name,
+                 absl::StrJoin(result->ips, ", "), absl::ToInt64Milliseconds(absl::Now() - begin));
+    return result;
+  }
   // With a time of its own: the caller's may be spent.
   const absl::Status undone = Detach(entry.attachment, absl::Now() + options_.cni_timeout);
   if (undone.ok()) return Prefix(result.status(), Name(request));

@@ -168,6 +168,8 @@ absl::StatusOr<std::string> ImageStoreImpl::Pull(const std::string& reference, c
   if (id.ok())
     spdlog::info("image {}: pulled {} in {}", *id, parsed.ToString(), absl::FormatDuration(absl::Now() - start));
   if (absl::IsResourceExhausted(id.status())) CollectGarbage();  // what was fetched for nothing fills the disk
+  // A stall is told apart from other trouble only as long as it decides about a retry.
+  if (absl::IsAborted(id.status())) id = absl::UnavailableError(id.status().message());
   RETURN_IF_ERROR(id.status(), "pull ", parsed.ToString());
   return id;
 }

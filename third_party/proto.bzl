@@ -31,7 +31,8 @@ def cc_protos(name, srcs, deps = [], lite = False, grpc = False, visibility = No
         name = name,
         srcs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("cc")],
         hdrs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("h")],
-        copts = ["-w"],
+        # What is lite is also linked into the guest's agent, where size counts in every build mode.
+        copts = ["-w"] + (["-Os", "-ffunction-sections", "-fdata-sections"] if lite else []),
         deps = deps + ["@system//:protobuf_lite" if lite else "@system//:protobuf"] + (["@system//:grpc"] if grpc else []),
         visibility = visibility,
     )

@@ -7,10 +7,10 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -164,8 +164,9 @@ void Connection::AwaitReadable() {
 }
 
 void Connection::Read() {
-  // One buffer for all connections of the loop's thread: an idle one costs no memory.
-  static thread_local std::array<char, kReadBytes> buffer;
+  // One buffer for all connections of the loop's thread: an idle one costs no memory. On the heap: every thread of the
+  // process would pay for an array here, and those with small stacks could not start.
+  static thread_local std::vector<char> buffer(kReadBytes);
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0) {

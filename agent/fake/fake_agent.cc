@@ -20,7 +20,7 @@ absl::StatusOr<std::unique_ptr<FakeAgent>> FakeAgent::Create(EventLoop& loop, co
                                          raw->OnCall(std::move(request), std::move(reply));
                                        }),
                    "fake agent");
-  agent->InLoop([raw = agent.get()] { raw->server_->Start(); });
+  agent->server_->Start();  // nothing of it is in the loop yet
   return agent;
 }
 

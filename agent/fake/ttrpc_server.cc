@@ -6,8 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "agent/protocol/ttrpc_frame.h"
@@ -48,7 +48,7 @@ class TtrpcServer::Connection : public std::enable_shared_from_this<Connection> 
 
  private:
   void Read() {
-    static thread_local std::array<char, 64 << 10> buffer;
+    static thread_local std::vector<char> buffer(64 << 10);
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return AwaitReadable();
     if (got <= 0) return End();

@@ -15,7 +15,7 @@
 
 namespace podvisor {
 
-// Used in the loop's thread only, but for Listen(). Connections that are idle hold no buffers.
+// Used in the loop's thread only, but for Listen() and Start(). Connections that are idle hold no buffers.
 class TtrpcServer {
  public:
   // To be called at most once, any time later: the serialized response. Nothing happens if the connection has gone.

@@ -278,13 +278,14 @@ class OutputPumpImpl : public OutputPump, public std::enable_shared_from_this<Ou
     }
     taps_.clear();
     sink_ = nullptr;
+    client_ = nullptr;
   }
 
   static const char* Name(const Stream& stream) { return stream.which == OutputStream::kStdout ? "stdout" : "stderr"; }
 
   // All in the event loop's thread.
   EventLoop& loop_;
-  const std::shared_ptr<AgentClient> client_;
+  std::shared_ptr<AgentClient> client_;  // dropped at the end: its calls under way hold this object
   std::shared_ptr<OutputSink> sink_;
   const OutputPumpOptions options_;
   std::function<void(absl::Status)> on_done_;

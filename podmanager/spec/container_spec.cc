@@ -102,6 +102,8 @@ absl::Status BuildLinux(const ContainerSpecInput& input, const grpc::LinuxCapabi
   // The agent puts the pod's own ipc and uts namespaces in place of these; it makes the pid namespace by itself, and a
   // stock Kata agent fails to exec where the spec names one. The network is the VM's.
   for (const char* type : {"mount", "ipc", "uts"}) linux->add_namespaces()->set_type(type);
+  // Kata's runtime takes it out before its agent sees the spec.
+  if (input.agent == AgentKind::kPodvisor && !config.privileged()) linux->add_namespaces()->set_type("cgroup");
   linux->set_cgroupspath(absl::StrCat("/podvisor/", input.container_id));
   ASSIGN_OR_RETURN(*linux->mutable_resources(), BuildResources(config.resources()));
   AddDeviceRules(config, linux->mutable_resources());

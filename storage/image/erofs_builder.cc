@@ -65,7 +65,10 @@ absl::Status BuildErofs(const std::string& folder, const std::string& image, con
   const UniqueFd output(::memfd_create("mkfs.erofs", MFD_CLOEXEC));
   if (!output.ok()) return ErrnoStatus(errno, "memfd_create");
   SpawnOptions options;
-  options.argv = {program, "--quiet", "-T0", "--preserve-mtime", absl::StrCat("-U", UuidOf(id)), image, folder};
+  options.argv = {program, "--quiet", absl::StrCat("-U", UuidOf(id)), image, folder};
+  // -T would set all times alike, whatever --preserve-mtime says (1.5). This fixes only the superblock's time, and
+  // limits the files' to what lies before it.
+  options.env = {"SOURCE_DATE_EPOCH=4102444800", "LC_ALL=C"};
   options.stdout_fd = output.get();
   options.stderr_fd = output.get();
   // If the daemon is killed, what it leaves half-made is removed at the next start: nobody may still write there.

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +22,7 @@
 namespace podvisor {
 namespace {
 
+constexpr int kMaxLinks = 40;   // as the kernel has it
 constexpr int kMaxDepth = 200;  // a descriptor is held per level
 
 // open() that can't leave `root`, whatever links are on the way.
@@ -64,6 +66,19 @@ std::vector<std::string> Names(int folder, absl::Status& status) {
     if (name != "." && name != "..") names.push_back(name);
   }
   return names;
+}
+
+// `path` without "." and "..", which stop at the root.
+std::string Lexical(absl::string_view path) {
+  std::vector<absl::string_view> parts;
+  for (absl::string_view part : absl::StrSplit(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..")
+      parts.push_back(part);
+    else if (!parts.empty())
+      parts.pop_back();
+  }
+  return absl::StrJoin(parts, "/");
 }
 
 std::string Join(const std::string& folder, const std::string& name) {
@@ -114,14 +129,36 @@ absl::StatusOr<LayerTree::Place> LayerTree::Locate(const std::string& path) {
   place.parent.reset(OpenInRoot(root_.get(), folder, O_RDONLY | O_DIRECTORY));
   if (place.parent.ok()) return place;
   if (errno != ENOENT || folder.empty()) return EntryStatus(errno, absl::StrCat("open folder ", Quoted(folder)));
-  ASSIGN_OR_RETURN(const Place above, Locate(folder));
-  if (::mkdirat(above.parent.get(), above.name.c_str(), 0755) != 0)
-    return EntryStatus(errno == EEXIST ? ELOOP : errno, absl::StrCat("make folder ", Quoted(folder)));
-  Made(folder);
-  SetFolderTime(folder, {});
+  int links = 0;
+  RETURN_IF_ERROR(MakeFolder(folder, links));
   place.parent.reset(OpenInRoot(root_.get(), folder, O_RDONLY | O_DIRECTORY));
   if (!place.parent.ok()) return EntryStatus(errno, absl::StrCat("open folder ", Quoted(folder)));
   return place;
+}
+
+absl::Status LayerTree::MakeFolder(const std::string& folder, int& links) {
+  if (const UniqueFd there(OpenInRoot(root_.get(), folder, O_PATH | O_DIRECTORY)); there.ok()) return absl::OkStatus();
+  if (errno != ENOENT) return EntryStatus(errno, absl::StrCat("open folder ", Quoted(folder)));
+  const size_t slash = folder.rfind('/');
+  const std::string above = slash == std::string::npos ? "" : folder.substr(0, slash);
+  const std::string name = slash == std::string::npos ? folder : folder.substr(slash + 1);
+  if (!above.empty()) RETURN_IF_ERROR(MakeFolder(above, links));
+  const UniqueFd parent(OpenInRoot(root_.get(), above, O_RDONLY | O_DIRECTORY));
+  if (!parent.ok()) return EntryStatus(errno, absl::StrCat("open folder ", Quoted(above)));
+  if (::mkdirat(parent.get(), name.c_str(), 0755) == 0) {
+    Made(folder);
+    SetFolderTime(folder, {});
+    return absl::OkStatus();
+  }
+  if (errno != EEXIST) return EntryStatus(errno, absl::StrCat("make folder ", Quoted(folder)));
+  // A link to a folder that is not there yet (/var/run to /run): that one is meant. Its path is only worked out roughly
+  // here; where it leads is the kernel's to say, and never out.
+  std::string target(PATH_MAX, '\0');
+  const ssize_t size = ::readlinkat(parent.get(), name.c_str(), target.data(), target.size());
+  if (size < 0 || ++links > kMaxLinks)
+    return EntryStatus(size < 0 ? ENOTDIR : ELOOP, absl::StrCat("make folder ", Quoted(folder)));
+  target.resize(static_cast<size_t>(size));
+  return MakeFolder(Lexical(target.front() == '/' ? target : absl::StrCat(above, "/", target)), links);
 }
 
 void LayerTree::Made(const std::string& path) {

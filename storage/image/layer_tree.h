@@ -63,6 +63,7 @@ class LayerTree {
 
  private:
   explicit LayerTree(UniqueFd root) : root_(std::move(root)) {}
+  absl::Status MakeFolder(const std::string& folder, int& links);
   absl::StatusOr<UniqueFd> OpenFolder(const std::string& path, const char* why) const;
   absl::Status RemoveExceptMade(int parent, const std::string& name, const std::string& path, int depth);
 

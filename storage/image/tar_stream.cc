@@ -49,6 +49,7 @@ struct TarStream::Impl {
   Reader raw;
   Reader tar;
   Sha256 hash;
+  bool empty = false;        // not a byte in it
   absl::Status interrupted;  // what a callback could not return through libarchive
   std::string buffer = std::string(kBlock, '\0');
 
@@ -62,6 +63,7 @@ struct TarStream::Impl {
   ssize_t Read() {
     interrupted = interruption.Check();
     if (!interrupted.ok()) return -1;
+    if (empty) return 0;
     const ssize_t got = archive_read_data(raw.get(), buffer.data(), buffer.size());
     if (got < 0) {
       interrupted = Error(raw.get(), "decompress");
@@ -95,8 +97,9 @@ absl::StatusOr<std::unique_ptr<TarStream>> TarStream::Open(const std::string& pa
   archive_read_support_format_empty(raw);
   if (archive_read_open_filename(raw, path.c_str(), kBlock) != ARCHIVE_OK) return impl->Error(raw, "open layer");
   archive_entry* entry = nullptr;
-  if (const int code = archive_read_next_header(raw, &entry); code != ARCHIVE_OK && code != ARCHIVE_EOF)
-    return impl->Error(raw, "decompress");
+  const int code = archive_read_next_header(raw, &entry);
+  if (code != ARCHIVE_OK && code != ARCHIVE_EOF) return impl->Error(raw, "decompress");
+  impl->empty = code == ARCHIVE_EOF;
 
   impl->tar.reset(archive_read_new());
   archive* tar = impl->tar.get();

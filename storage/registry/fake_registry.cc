@@ -112,6 +112,11 @@ void FakeRegistry::Misbehave(const std::string& part, const Fault& fault, int ti
   rules_.push_back({part, fault, times});
 }
 
+void FakeRegistry::Behave() {
+  absl::MutexLock lock(&mu_);
+  rules_.clear();
+}
+
 std::vector<FakeRegistry::Request> FakeRegistry::requests() const {
   absl::MutexLock lock(&mu_);
   return requests_;
@@ -128,6 +133,7 @@ void FakeRegistry::AwaitStall() {
   const auto stalled = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return stalled_ > 0; };
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(&stalled));
+  stalled_ = 0;
 }
 
 bool FakeRegistry::TakeFault(const std::string& target, Fault& fault) {

@@ -59,6 +59,9 @@ class FakeRegistry {
   // The next `times` requests whose target contains `part`.
   void Misbehave(const std::string& part, const Fault& fault, int times = 1);
 
+  // Forgets all of that.
+  void Behave();
+
   std::vector<Request> requests() const;
   // Requests whose target contains `part`.
   int Count(const std::string& part) const;

@@ -1,4 +1,4 @@
-// Whole images for tests, pushed into a FakeRegistry.
+// Whole images for tests, in a FakeRegistry or in files.
 #ifndef PODVISOR_STORAGE_TESTING_IMAGE_BUILDER_H_
 #define PODVISOR_STORAGE_TESTING_IMAGE_BUILDER_H_
 
@@ -18,6 +18,17 @@ struct TestImage {
   std::string architecture;  // empty: of this build
   std::string user;          // makes the configuration, and so the id, another
 };
+
+// The documents and blobs of an image.
+struct BuiltImage {
+  std::string config, manifest, manifest_type;
+  std::vector<std::string> blobs;  // compressed layers
+};
+BuiltImage BuildImage(const TestImage& image);
+
+// Writes an OCI layout to `folder` (made), with these annotations on its one manifest.
+void WriteLayout(const BuiltImage& image, const std::string& folder,
+                 const std::map<std::string, std::string>& annotations);
 
 struct PushedImage {
   Digest id, manifest, target;  // target: the index if there is one, else the manifest

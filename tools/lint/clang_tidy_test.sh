@@ -8,7 +8,7 @@ mapfile -t files < <(git ls-files '*.cc' ':!*_test.cc' ':!*/testdata/*' ':!third
 failed=0
 for index in "${!files[@]}"; do
   [ $((index % ${TEST_TOTAL_SHARDS:-1})) -eq "${TEST_SHARD_INDEX:-0}" ] || continue
-  if ! output=$(clang-tidy --quiet "${files[index]}" -- -std=c++20 -I. -Ibazel-bin -DNOMINMAX -DSPDLOG_COMPILED_LIB \
+  if ! output=$(clang-tidy --quiet "${files[index]}" -- -std=c++20 -I. -isystem bazel-bin -DNOMINMAX -DSPDLOG_COMPILED_LIB \
     -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL -I/usr/include/libnl3 2>&1); then
     printf '%s\n' "$output"
     failed=1

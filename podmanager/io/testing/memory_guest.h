@@ -1,6 +1,6 @@
 // A guest's agent in memory, as far as podmanager/io calls it: streams with acknowledged offsets, execs, exits.
-#ifndef PODVISOR_PODMANAGER_IO_TESTING_FAKE_GUEST_H_
-#define PODVISOR_PODMANAGER_IO_TESTING_FAKE_GUEST_H_
+#ifndef PODVISOR_PODMANAGER_IO_TESTING_MEMORY_GUEST_H_
+#define PODVISOR_PODMANAGER_IO_TESTING_MEMORY_GUEST_H_
 
 #include <cstdint>
 #include <functional>
@@ -20,18 +20,20 @@ namespace podvisor {
 
 // Calls are served in the event loop; what tests do to it may come from any thread and is done when it returns. A
 // process is made by its first use. Outlives the pumps of "several daemons".
-class FakeGuest : public AgentClient {
+class MemoryGuest : public AgentClient {
  public:
   enum class Kind { kPodvisor, kPlainKata };  // the latter answers UNIMPLEMENTED to the extension
   enum class Loss { kRequest, kAnswer };      // what a broken connection takes with it
 
-  FakeGuest(EventLoop& loop, Kind kind) : loop_(loop), kind_(kind) {}
+  MemoryGuest(EventLoop& loop, Kind kind) : loop_(loop), kind_(kind) {}
 
   // What the process writes. `exec_id` is empty for the container's own.
   void Print(const std::string& exec_id, OutputStream stream, const std::string& text);
   void EndStream(const std::string& exec_id, OutputStream stream);
   // Ends both streams as well.
   void Exit(const std::string& exec_id, int code);
+  // A child of it keeps them open.
+  void ExitLeavingChild(const std::string& exec_id, int code);
 
   // Failpoints. The next `count` calls of `method` fail with `status`; calls under way stay.
   void FailNext(const std::string& method, absl::Status status, int count = 1);
@@ -101,4 +103,4 @@ class FakeGuest : public AgentClient {
 
 }  // namespace podvisor
 
-#endif  // PODVISOR_PODMANAGER_IO_TESTING_FAKE_GUEST_H_
+#endif  // PODVISOR_PODMANAGER_IO_TESTING_MEMORY_GUEST_H_

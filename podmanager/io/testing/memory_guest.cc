@@ -1,4 +1,4 @@
-#include "podmanager/io/testing/fake_guest.h"
+#include "podmanager/io/testing/memory_guest.h"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -16,23 +16,23 @@ namespace {
 constexpr absl::Duration kLongTime = absl::Seconds(60);
 }  // namespace
 
-void FakeGuest::Do(const std::function<void()>& step) { RunInLoop(loop_, step); }
+void MemoryGuest::Do(const std::function<void()>& step) { RunInLoop(loop_, step); }
 
-void FakeGuest::Print(const std::string& exec_id, OutputStream stream, const std::string& text) {
+void MemoryGuest::Print(const std::string& exec_id, OutputStream stream, const std::string& text) {
   Do([&] {
     processes_[exec_id].stream[Index(stream)].data += text;
     Wake();
   });
 }
 
-void FakeGuest::EndStream(const std::string& exec_id, OutputStream stream) {
+void MemoryGuest::EndStream(const std::string& exec_id, OutputStream stream) {
   Do([&] {
     processes_[exec_id].stream[Index(stream)].ended = true;
     Wake();
   });
 }
 
-void FakeGuest::Exit(const std::string& exec_id, int code) {
+void MemoryGuest::Exit(const std::string& exec_id, int code) {
   Do([&] {
     Process& process = processes_[exec_id];
     process.exit_code = code;
@@ -41,53 +41,60 @@ void FakeGuest::Exit(const std::string& exec_id, int code) {
   });
 }
 
-void FakeGuest::FailNext(const std::string& method, absl::Status status, int count) {
+void MemoryGuest::ExitLeavingChild(const std::string& exec_id, int code) {
+  Do([&] {
+    processes_[exec_id].exit_code = code;
+    Wake();
+  });
+}
+
+void MemoryGuest::FailNext(const std::string& method, absl::Status status, int count) {
   Do([&] { failures_[method].insert(failures_[method].end(), count, status); });
 }
 
-void FakeGuest::BreakNext(const std::string& method, Loss loss) {
+void MemoryGuest::BreakNext(const std::string& method, Loss loss) {
   Do([&] { broken_[method] = loss; });
 }
 
-void FakeGuest::LieAboutOutput(Lie lie) {
+void MemoryGuest::LieAboutOutput(Lie lie) {
   Do([&] { lie_ = std::move(lie); });
 }
 
-void FakeGuest::OnExec(std::function<void(const std::string&)> program) {
+void MemoryGuest::OnExec(std::function<void(const std::string&)> program) {
   Do([&] { program_ = std::move(program); });
 }
 
-uint64_t FakeGuest::acknowledged(const std::string& exec_id, OutputStream stream) {
+uint64_t MemoryGuest::acknowledged(const std::string& exec_id, OutputStream stream) {
   uint64_t result = 0;
   Do([&] { result = processes_[exec_id].stream[Index(stream)].acknowledged; });
   return result;
 }
 
-int FakeGuest::calls(const std::string& method) {
+int MemoryGuest::calls(const std::string& method) {
   int result = 0;
   Do([&] { result = calls_[method]; });
   return result;
 }
 
-int FakeGuest::signal(const std::string& exec_id) {
+int MemoryGuest::signal(const std::string& exec_id) {
   int result = 0;
   Do([&] { result = processes_[exec_id].signal; });
   return result;
 }
 
-bool FakeGuest::stdin_closed(const std::string& exec_id) {
+bool MemoryGuest::stdin_closed(const std::string& exec_id) {
   bool result = false;
   Do([&] { result = processes_[exec_id].stdin_closed; });
   return result;
 }
 
-bool FakeGuest::released(const std::string& exec_id) {
+bool MemoryGuest::released(const std::string& exec_id) {
   bool result = false;
   Do([&] { result = processes_[exec_id].released; });
   return result;
 }
 
-bool FakeGuest::AwaitCalls(const std::string& method, int count) {
+bool MemoryGuest::AwaitCalls(const std::string& method, int count) {
   auto reached = std::make_shared<absl::Notification>();
   Do([&] {
     if (calls_[method] >= count) return reached->Notify();
@@ -96,8 +103,8 @@ bool FakeGuest::AwaitCalls(const std::string& method, int count) {
   return reached->WaitForNotificationWithTimeout(kLongTime);
 }
 
-void FakeGuest::CallAsync(absl::string_view, absl::string_view method, const google::protobuf::MessageLite& request,
-                          absl::Time, Done done) {
+void MemoryGuest::CallAsync(absl::string_view, absl::string_view method, const google::protobuf::MessageLite& request,
+                            absl::Time, Done done) {
   boost::asio::post(loop_.context(), [this, method = std::string(method), request = request.SerializeAsString(),
                                       done = std::move(done)]() mutable {
     if (closed_) return done(absl::CancelledError("closed"));
@@ -115,7 +122,7 @@ void FakeGuest::CallAsync(absl::string_view, absl::string_view method, const goo
   });
 }
 
-void FakeGuest::Serve(const std::string& method, const std::string& request, Done done) {
+void MemoryGuest::Serve(const std::string& method, const std::string& request, Done done) {
   if (std::list<absl::Status>& failures = failures_[method]; !failures.empty()) {
     const absl::Status status = failures.front();
     failures.pop_front();
@@ -161,7 +168,7 @@ void FakeGuest::Serve(const std::string& method, const std::string& request, Don
   done(absl::UnimplementedError(method));
 }
 
-void FakeGuest::ServeReadOutput(const std::string& request_bytes, Done done) {
+void MemoryGuest::ServeReadOutput(const std::string& request_bytes, Done done) {
   agent::v1::ReadOutputRequest request;
   request.ParseFromString(request_bytes);
   if (lie_) return done(lie_(request).SerializeAsString());
@@ -184,7 +191,7 @@ void FakeGuest::ServeReadOutput(const std::string& request_bytes, Done done) {
   });
 }
 
-void FakeGuest::ServePlainRead(OutputStream which, const std::string& request_bytes, Done done) {
+void MemoryGuest::ServePlainRead(OutputStream which, const std::string& request_bytes, Done done) {
   grpc::ReadStreamRequest request;
   request.ParseFromString(request_bytes);
   Stream& stream = processes_[request.exec_id()].stream[Index(which)];
@@ -202,7 +209,7 @@ void FakeGuest::ServePlainRead(OutputStream which, const std::string& request_by
   });
 }
 
-void FakeGuest::ServeWaitExit(const std::string& request_bytes, Done done) {
+void MemoryGuest::ServeWaitExit(const std::string& request_bytes, Done done) {
   agent::v1::WaitExitRequest request;
   request.ParseFromString(request_bytes);
   Process& process = processes_[request.exec_id()];
@@ -219,7 +226,7 @@ void FakeGuest::ServeWaitExit(const std::string& request_bytes, Done done) {
   });
 }
 
-void FakeGuest::ServeWaitProcess(const std::string& request_bytes, Done done) {
+void MemoryGuest::ServeWaitProcess(const std::string& request_bytes, Done done) {
   grpc::WaitProcessRequest request;
   request.ParseFromString(request_bytes);
   Process& process = processes_[request.exec_id()];
@@ -232,7 +239,7 @@ void FakeGuest::ServeWaitProcess(const std::string& request_bytes, Done done) {
   });
 }
 
-void FakeGuest::ServeExec(const std::string& request_bytes, Done done) {
+void MemoryGuest::ServeExec(const std::string& request_bytes, Done done) {
   grpc::ExecProcessRequest request;
   request.ParseFromString(request_bytes);
   processes_[request.exec_id()];
@@ -240,7 +247,7 @@ void FakeGuest::ServeExec(const std::string& request_bytes, Done done) {
   if (program_) program_(request.exec_id());
 }
 
-void FakeGuest::Wait(absl::Duration time, Done done, std::function<bool(bool)> serve) {
+void MemoryGuest::Wait(absl::Duration time, Done done, std::function<bool(bool)> serve) {
   if (serve(false)) return;
   auto waiter = std::make_shared<Waiter>(Waiter{std::move(serve), std::move(done)});
   waiters_.push_back(waiter);
@@ -255,14 +262,14 @@ void FakeGuest::Wait(absl::Duration time, Done done, std::function<bool(bool)> s
   });
 }
 
-void FakeGuest::Wake() {
+void MemoryGuest::Wake() {
   std::list<std::shared_ptr<Waiter>> waiters;
   waiters.swap(waiters_);
   for (const auto& waiter : waiters)
     if (!waiter->serve(false)) waiters_.push_back(waiter);
 }
 
-void FakeGuest::Close() {
+void MemoryGuest::Close() {
   Do([this] {
     closed_ = true;
     std::list<std::shared_ptr<Waiter>> waiters;

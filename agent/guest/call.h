@@ -1,0 +1,105 @@
+// One ttrpc call under way, and the table of the calls that there are.
+#ifndef PODVISOR_AGENT_GUEST_CALL_H_
+#define PODVISOR_AGENT_GUEST_CALL_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message_lite.h"
+
+namespace podvisor::guest {
+
+// Where an answer goes: a connection that may be gone by then.
+class AnswerSink {
+ public:
+  virtual ~AnswerSink() = default;
+  // False once nobody waits for answers to calls of `session`.
+  virtual bool IsOpen(uint64_t session) const = 0;
+  virtual void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) = 0;
+};
+
+// Answered exactly once: if all references go away without an answer, the caller gets an error. May be kept for as long
+// as an answer takes.
+class Call {
+ public:
+  Call(std::weak_ptr<AnswerSink> sink, uint64_t session, uint32_t stream_id, int64_t deadline_ms)
+      : sink_(std::move(sink)), session_(session), stream_id_(stream_id), deadline_ms_(deadline_ms) {}
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call();
+
+  // False if the caller is gone or has given up: then nothing may be consumed on its behalf.
+  bool IsAlive() const;
+  void Reply(const google::protobuf::MessageLite& response);
+  void ReplyEmpty() { Send(absl::OkStatus(), ""); }
+  void Fail(const absl::Status& status);
+  // Fail, or an empty reply.
+  void Finish(const absl::Status& status);
+
+ private:
+  void Send(const absl::Status& status, const std::string& payload);
+
+  std::weak_ptr<AnswerSink> sink_;
+  const uint64_t session_;
+  const uint32_t stream_id_;
+  const int64_t deadline_ms_;  // of NowMs(); 0: none
+  bool answered_ = false;
+};
+using CallPtr = std::shared_ptr<Call>;
+
+// Calls by service and method.
+class Dispatcher {
+ public:
+  using Handler = std::function<void(absl::string_view payload, CallPtr call)>;
+
+  // A method that answers when it likes.
+  template <typename Request>
+  void On(absl::string_view service, absl::string_view method, std::function<void(const Request&, CallPtr)> handler) {
+    Add(service, method, [handler = std::move(handler)](absl::string_view payload, CallPtr call) {
+      Request request;
+      if (!request.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return FailParse(*call);
+      handler(request, std::move(call));
+    });
+  }
+
+  // A method that answers at once.
+  template <typename Request, typename Response>
+  void OnSync(absl::string_view service, absl::string_view method,
+              std::function<absl::Status(const Request&, Response*)> handler) {
+    Add(service, method, [handler = std::move(handler)](absl::string_view payload, CallPtr call) {
+      Request request;
+      if (!request.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return FailParse(*call);
+      Response response;
+      const absl::Status status = handler(request, &response);
+      if (status.ok()) {
+        call->Reply(response);
+      } else {
+        call->Fail(status);
+      }
+    });
+  }
+
+  void Dispatch(absl::string_view service, absl::string_view method, absl::string_view payload, CallPtr call) const;
+  // Names of the methods of one service.
+  std::vector<std::string> Methods(absl::string_view service) const;
+
+ private:
+  void Add(absl::string_view service, absl::string_view method, Handler handler) {
+    handlers_[absl::StrCat(service, "/", method)] = std::move(handler);
+  }
+  static void FailParse(Call& call);
+
+  std::map<std::string, Handler> handlers_;
+};
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_CALL_H_

@@ -1,0 +1,206 @@
+#include "agent/guest/launch/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "agent/guest/launch/control.h"
+#include "agent/guest/launch/credentials.h"
+#include "agent/guest/launch/program.h"
+#include "agent/guest/launch/rootfs.h"
+#include "agent/guest/launch/seccomp.h"
+#include "agent/guest/launch/terminal.h"
+#include "agent/guest/launch/user.h"
+#include "agent/guest/text_file.h"
+#include "base/status_macros.h"
+
+namespace podvisor::guest {
+namespace {
+
+constexpr int kControlFd = 3;
+constexpr int kContainerFd = 4;  // of an exec: pidfd of the container's process
+
+bool HasNamespace(const grpc::Spec& spec, const char* type) {
+  for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
+    if (space.type() == type) return true;
+  }
+  return false;
+}
+
+// Descriptors 0 to 4 as above; nothing of the agent's besides.
+void ArrangeDescriptors(ChildFds fds, int container_pidfd) {
+  // Away from the numbers that are about to be replaced.
+  int standard[3];
+  for (int i = 0; i < 3; ++i) {
+    const int fd = fds.standard[i].ok() ? fds.standard[i].get() : ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    standard[i] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
+  }
+  const int control = ::fcntl(fds.control.get(), F_DUPFD_CLOEXEC, 10);
+  const int container = ::fcntl(container_pidfd, F_DUPFD_CLOEXEC, 10);
+  for (int i = 0; i < 3; ++i) ::dup2(standard[i], i);
+  ::dup3(control, kControlFd, O_CLOEXEC);
+  for (UniqueFd& fd : fds.standard) (void)fd.release();
+  (void)fds.control.release();
+  if (container >= 0) ::dup3(container, kContainerFd, O_CLOEXEC);
+  ::close_range(container >= 0 ? kContainerFd + 1 : kContainerFd, ~0u, 0);
+}
+
+void ResetSignals() {
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+absl::Status SetSysctls(const grpc::Spec& spec) {
+  for (const auto& [name, value] : spec.linux().sysctl()) {
+    std::string path = name;
+    for (char& c : path) c = c == '.' ? '/' : c;
+    if (path.find("//") != std::string::npos || path.empty() || path[0] == '/') {
+      return absl::InvalidArgumentError(absl::StrCat("sysctl \"", name, "\""));
+    }
+    RETURN_IF_ERROR(WriteTextFile("/proc/sys/" + path, value), "sysctl ", name);
+  }
+  return absl::OkStatus();
+}
+
+// A hostname of its own takes a namespace of its own: the pod's containers share the guest's.
+absl::Status SetHostname(const std::string& hostname) {
+  char current[65] = {};
+  ::gethostname(current, sizeof(current) - 1);
+  if (hostname.empty() || hostname == current) return absl::OkStatus();
+  if (::unshare(CLONE_NEWUTS) != 0) return ErrnoStatus(errno, "new uts namespace");
+  if (::sethostname(hostname.data(), hostname.size()) != 0) return ErrnoStatus(errno, "sethostname");
+  return absl::OkStatus();
+}
+
+absl::Status EnterNamespacePaths(const grpc::Spec& spec) {
+  struct Kind {
+    const char* type;
+    int flag;
+  };
+  constexpr Kind kKinds[] = {{"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"network", CLONE_NEWNET}};
+  for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
+    if (space.path().empty()) continue;
+    for (const Kind& kind : kKinds) {
+      if (space.type() != kind.type) continue;
+      const UniqueFd fd(::open(space.path().c_str(), O_RDONLY | O_CLOEXEC));
+      if (!fd.ok() || ::setns(fd.get(), kind.flag) != 0) {
+        return ErrnoStatus(errno, absl::StrCat("join ", kind.type, " namespace ", space.path()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetOomScore(const grpc::Process& process) {
+  return WriteTextFile("/proc/self/oom_score_adj", absl::StrCat(process.oomscoreadj()));
+}
+
+// Namespaces, root file system, terminal of a container.
+absl::Status SetUpContainer(const LaunchRequest& request, std::optional<Terminal>* terminal) {
+  const grpc::Spec& spec = *request.spec;
+  RETURN_IF_ERROR(EnterNamespacePaths(spec));
+  if (HasNamespace(spec, "cgroup") && ::unshare(CLONE_NEWCGROUP) != 0) {
+    return ErrnoStatus(errno, "new cgroup namespace");
+  }
+  RETURN_IF_ERROR(SetHostname(spec.hostname()));
+  RETURN_IF_ERROR(SetSysctls(spec));
+  RETURN_IF_ERROR(SetOomScore(*request.process));
+  RETURN_IF_ERROR(EnterRootfs(spec));
+  if (request.process->terminal()) {
+    ASSIGN_OR_RETURN(*terminal, OpenTerminal(request.process->consolesize()));
+    RETURN_IF_ERROR(BindConsole(**terminal));
+  }
+  // The folder a program starts in is made where it is missing, which a sealed root would not allow.
+  if (const std::string& cwd = request.process->cwd(); !cwd.empty() && cwd[0] == '/') (void)MakeFolders(cwd);
+  return SealRootfs(spec);
+}
+
+absl::Status JoinContainer(const LaunchRequest& request, std::optional<Terminal>* terminal) {
+  RETURN_IF_ERROR(SetOomScore(*request.process));
+  const int spaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
+  if (::setns(kContainerFd, spaces) != 0) {
+    if (errno == ESRCH) return absl::FailedPreconditionError("the container's process has exited");
+    return ErrnoStatus(errno, "join the container's namespaces");
+  }
+  if (request.process->terminal()) {
+    ASSIGN_OR_RETURN(*terminal, OpenTerminal(request.process->consolesize()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EnterFolder(const std::string& cwd) {
+  if (cwd.empty()) return absl::OkStatus();
+  if (cwd[0] != '/') return absl::InvalidArgumentError(absl::StrCat("cwd \"", cwd, "\" is not an absolute path"));
+  if (::chdir(cwd.c_str()) == 0) return absl::OkStatus();
+  if (errno == ENOENT) RETURN_IF_ERROR(MakeFolders(cwd), "working directory ", cwd);
+  if (::chdir(cwd.c_str()) != 0) return ErrnoStatus(errno, absl::StrCat("chdir to working directory \"", cwd, "\""));
+  return absl::OkStatus();
+}
+
+std::vector<std::string> EnvironmentOf(const grpc::Process& process, const ResolvedUser& user) {
+  std::vector<std::string> environment(process.env().begin(), process.env().end());
+  for (const std::string& variable : environment) {
+    if (variable.rfind("HOME=", 0) == 0) return environment;
+  }
+  environment.push_back("HOME=" + user.home);
+  return environment;
+}
+
+// From here to exec everything is the program's own.
+absl::Status Become(const grpc::Process& process, const SeccompFilter* filter, const Terminal* terminal) {
+  ASSIGN_OR_RETURN(const ResolvedUser user, ResolveUser(process.user(), "/etc"));
+  if (terminal != nullptr) RETURN_IF_ERROR(UseTerminal(*terminal));
+  // So that a program may open its /dev/stdout again.
+  for (int fd = 0; fd <= 2; ++fd) (void)!::fchown(fd, user.uid, static_cast<gid_t>(-1));
+  RETURN_IF_ERROR(ApplyRlimits(process));
+  // Once as root, who may see or make it where the user may not.
+  RETURN_IF_ERROR(EnterFolder(process.cwd()));
+  RETURN_IF_ERROR(DropBoundingSet(process.capabilities()));
+  const bool filter_first = filter != nullptr && !process.nonewprivileges();
+  if (filter_first) RETURN_IF_ERROR(filter->Load());
+  RETURN_IF_ERROR(BecomeUser(user));
+  RETURN_IF_ERROR(ApplyCapabilities(process.capabilities()));
+  const std::vector<std::string> environment = EnvironmentOf(process, user);
+  const std::vector<std::string> args(process.args().begin(), process.args().end());
+  ASSIGN_OR_RETURN(const std::string program, FindProgram(args[0], environment));
+  if (process.nonewprivileges() && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return ErrnoStatus(errno, "no_new_privs");
+  }
+  if (filter != nullptr && !filter_first) RETURN_IF_ERROR(filter->Load());
+  return Execute(program, args, environment);
+}
+
+absl::Status Run(const LaunchRequest& request) {
+  ::setsid();
+  std::optional<Terminal> terminal;
+  const bool is_exec = request.container_pidfd >= 0;
+  RETURN_IF_ERROR(is_exec ? JoinContainer(request, &terminal) : SetUpContainer(request, &terminal));
+  std::unique_ptr<SeccompFilter> filter;
+  if (request.spec->linux().has_seccomp()) {
+    ASSIGN_OR_RETURN(filter, SeccompFilter::Build(request.spec->linux().seccomp()));
+  }
+  SendReady(kControlFd, terminal.has_value() ? terminal->master.get() : -1);
+  if (!is_exec && !AwaitStart(kControlFd)) return absl::CancelledError("never started");
+  return Become(*request.process, filter.get(), terminal.has_value() ? &*terminal : nullptr);
+}
+
+}  // namespace
+
+void RunChild(const LaunchRequest& request, ChildFds fds) {
+  ResetSignals();
+  ::umask(0022);
+  ArrangeDescriptors(std::move(fds), request.container_pidfd);
+  SendFailure(kControlFd, Run(request));
+  ::_exit(127);
+}
+
+}  // namespace podvisor::guest

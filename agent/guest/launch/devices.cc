@@ -1,0 +1,125 @@
+#include "agent/guest/launch/devices.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "agent/guest/launch/paths_in_root.h"
+#include "base/status_macros.h"
+#include "base/unique_fd.h"
+
+#undef major  // of sys/sysmacros.h: they are names of fields here
+#undef minor
+
+namespace podvisor::guest {
+namespace {
+
+struct Node {
+  std::string path;
+  mode_t mode;  // with the type
+  dev_t number;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+struct Default {
+  const char* path;
+  unsigned minor;
+  unsigned major;
+};
+constexpr Default kDefaults[] = {{"/dev/null", 3, 1},   {"/dev/zero", 5, 1},    {"/dev/full", 7, 1},
+                                 {"/dev/random", 8, 1}, {"/dev/urandom", 9, 1}, {"/dev/tty", 0, 5}};
+
+struct Link {
+  const char* name;
+  const char* target;
+};
+constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
+                           {"stdin", "/proc/self/fd/0"},
+                           {"stdout", "/proc/self/fd/1"},
+                           {"stderr", "/proc/self/fd/2"},
+                           {"ptmx", "pts/ptmx"}};
+
+// Where nodes may not be made (a user namespace), the guest's own is bound there.
+absl::Status BindNode(int folder, const std::string& name, const Node& node) {
+  const UniqueFd file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.ok()) return ErrnoStatus(errno, absl::StrCat("create ", node.path));
+  if (::mount(node.path.c_str(), FdPath(file.get()).c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("bind ", node.path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeNode(int root_fd, const Node& node) {
+  const size_t slash = node.path.rfind('/');
+  if (node.path.empty() || node.path[0] != '/' || slash + 1 == node.path.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("device path \"", node.path, "\""));
+  }
+  const std::string name = node.path.substr(slash + 1);
+  ASSIGN_OR_RETURN(const UniqueFd folder, OpenInRoot(root_fd, node.path.substr(0, slash), Missing::kMakeFolder));
+  // The image may bring its own, which need not be what it says.
+  if (::unlinkat(folder.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("replace ", node.path));
+  }
+  if (::mknodat(folder.get(), name.c_str(), node.mode, node.number) != 0) {
+    if (errno == EPERM) return BindNode(folder.get(), name, node);
+    return ErrnoStatus(errno, absl::StrCat("mknod ", node.path));
+  }
+  if (::fchownat(folder.get(), name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::fchmodat(folder.get(), name.c_str(), node.mode & 07777, 0) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("owner and mode of ", node.path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Node> FromSpec(const grpc::LinuxDevice& device) {
+  mode_t type;
+  if (device.type() == "c" || device.type() == "u") {
+    type = S_IFCHR;
+  } else if (device.type() == "b") {
+    type = S_IFBLK;
+  } else if (device.type() == "p") {
+    type = S_IFIFO;
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("device ", device.path(), " has the type \"", device.type(), "\""));
+  }
+  const mode_t mode = device.filemode() != 0 ? device.filemode() & 07777 : 0666;
+  return Node{.path = device.path(),
+              .mode = type | mode,
+              .number = makedev(static_cast<unsigned>(device.major()), static_cast<unsigned>(device.minor())),
+              .uid = device.uid(),
+              .gid = device.gid()};
+}
+
+absl::Status MakeLinks(int root_fd) {
+  ASSIGN_OR_RETURN(const UniqueFd dev, OpenInRoot(root_fd, "/dev", Missing::kMakeFolder));
+  for (const Link& link : kLinks) {
+    if (::symlinkat(link.target, dev.get(), link.name) == 0) continue;
+    if (errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("symlink /dev/", link.name));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status MakeDevices(int root_fd, const grpc::Spec& spec) {
+  const mode_t old = ::umask(0);
+  absl::Status status;
+  for (const Default& device : kDefaults) {
+    if (!status.ok()) break;
+    status = MakeNode(root_fd, {device.path, S_IFCHR | 0666, makedev(device.major, device.minor)});
+  }
+  for (const grpc::LinuxDevice& device : spec.linux().devices()) {
+    if (!status.ok()) break;
+    const absl::StatusOr<Node> node = FromSpec(device);
+    status = node.ok() ? MakeNode(root_fd, *node) : node.status();
+  }
+  ::umask(old);
+  if (status.ok()) status = MakeLinks(root_fd);
+  return status;
+}
+
+}  // namespace podvisor::guest

@@ -1,0 +1,88 @@
+// rtnetlink, just as much as the agent needs: libnl-route would be a third of its size.
+#ifndef PODVISOR_AGENT_GUEST_NETWORK_NETLINK_H_
+#define PODVISOR_AGENT_GUEST_NETWORK_NETLINK_H_
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
+
+namespace podvisor::guest {
+
+// A request under construction: header, family header, attributes.
+class NetlinkMessage {
+ public:
+  template <typename Header>
+  NetlinkMessage(uint16_t type, uint16_t flags, const Header& header) {
+    nlmsghdr start{};
+    start.nlmsg_type = type;
+    start.nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST);
+    Append(&start, sizeof(start));
+    Append(&header, sizeof(header));
+  }
+
+  void Add(uint16_t type, absl::string_view value);
+  void AddNumber(uint16_t type, uint32_t value) {
+    Add(type, absl::string_view(reinterpret_cast<const char*>(&value), sizeof(value)));
+  }
+  void AddText(uint16_t type, const std::string& text) { Add(type, absl::string_view(text.c_str(), text.size() + 1)); }
+  // A nested attribute with one number in it.
+  void AddNestedNumber(uint16_t type, uint16_t inner, uint32_t value);
+
+  // Complete, with its length and this sequence number.
+  const std::string& Finish(uint32_t sequence);
+
+ private:
+  void Append(const void* data, size_t size);
+
+  std::string bytes_;
+};
+
+// One object of a dump.
+struct NetlinkObject {
+  std::string header;                          // the family header's bytes
+  std::map<uint16_t, std::string> attributes;  // by type; the last of each
+
+  template <typename Header>
+  Header As() const {
+    Header value{};
+    std::memcpy(&value, header.data(), std::min(sizeof(value), header.size()));
+    return value;
+  }
+  uint32_t Number(uint16_t type) const;
+  std::string Text(uint16_t type) const;
+  const std::string* Find(uint16_t type) const;
+};
+
+class NetlinkSocket {
+ public:
+  static absl::StatusOr<NetlinkSocket> Open();
+
+  // Waits for the kernel's acknowledgement. Errors carry the errno; the caller says what was asked for.
+  absl::Status Do(NetlinkMessage message);
+
+  // All objects of a type: RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE. `header_size` is that of the family header.
+  absl::StatusOr<std::vector<NetlinkObject>> Dump(uint16_t type, uint8_t family, size_t header_size);
+
+ private:
+  explicit NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  absl::Status Send(NetlinkMessage& message);
+  absl::StatusOr<std::string> Receive();
+
+  UniqueFd fd_;
+  uint32_t sequence_ = 0;
+};
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_NETWORK_NETLINK_H_

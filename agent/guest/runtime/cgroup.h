@@ -1,0 +1,75 @@
+// cgroup v2 of one container, and the tree that holds them.
+#ifndef PODVISOR_AGENT_GUEST_RUNTIME_CGROUP_H_
+#define PODVISOR_AGENT_GUEST_RUNTIME_CGROUP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "third_party/wire/agent.pb.h"
+#include "third_party/wire/oci.pb.h"
+
+namespace podvisor::guest {
+
+// One file to write: "memory.max" <- "1048576".
+struct CgroupSetting {
+  std::string file;
+  std::string value;
+  friend bool operator==(const CgroupSetting&, const CgroupSetting&) = default;
+};
+
+// What OCI's resources (cgroup v1 terms) mean in v2 terms. kInvalidArgument for what cannot be meant.
+absl::StatusOr<std::vector<CgroupSetting>> SettingsFrom(const grpc::LinuxResources& resources);
+// 2..262144 shares to a weight of 1..10000, as runc and crun convert them.
+uint64_t WeightFromShares(uint64_t shares);
+
+class Cgroup {
+ public:
+  // Removes nothing: see Remove().
+  explicit Cgroup(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  // An O_PATH-like descriptor for CLONE_INTO_CGROUP.
+  absl::StatusOr<UniqueFd> Open() const;
+
+  // Settings whose controller the kernel does not offer here are skipped and reported on stderr: a limit of v1 hosts
+  // outside of a VM. Any other failure is an error that names file and value.
+  absl::Status Apply(const grpc::LinuxResources& resources) const;
+
+  // SIGKILL to everything in it.
+  void KillAll() const;
+  bool IsPopulated() const;
+  uint64_t OomKills() const;
+  void ReadStats(grpc::CgroupStats* stats) const;
+
+  // Removes it and what programs have made below. kFailedPrecondition while something lives in it.
+  absl::Status Remove() const;
+
+ private:
+  std::string File(const char* name) const { return path_ + "/" + name; }
+
+  std::string path_;
+};
+
+// The folder of all containers' cgroups, with every controller enabled that the kernel offers.
+class CgroupTree {
+ public:
+  // Finds the cgroup2 mount; `name` is the folder's. kUnavailable where there is none.
+  static absl::StatusOr<std::unique_ptr<CgroupTree>> Create(const std::string& name);
+  ~CgroupTree();
+
+  absl::StatusOr<std::unique_ptr<Cgroup>> Make(const std::string& container_id) const;
+
+ private:
+  explicit CgroupTree(std::string path) : path_(std::move(path)) {}
+
+  const std::string path_;
+};
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_RUNTIME_CGROUP_H_

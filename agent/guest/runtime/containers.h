@@ -1,0 +1,77 @@
+// All containers of the sandbox, and what can be done to them.
+#ifndef PODVISOR_AGENT_GUEST_RUNTIME_CONTAINERS_H_
+#define PODVISOR_AGENT_GUEST_RUNTIME_CONTAINERS_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/guest/call.h"
+#include "agent/guest/launch/launch.h"
+#include "agent/guest/loop.h"
+#include "agent/guest/runtime/container.h"
+#include "agent/guest/runtime/file_watcher.h"
+#include "agent/guest/uevents.h"
+
+namespace podvisor::guest {
+
+class Containers {
+ public:
+  // `cgroups` may be null: then nothing is limited or measured.
+  Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups);
+
+  // Each answers its call when the work is done, or why it is not.
+  void Create(const grpc::CreateContainerRequest& request, CallPtr call);
+  void Start(const std::string& id, CallPtr call);
+  void Exec(const grpc::ExecProcessRequest& request, CallPtr call);
+  // Kills what runs in it, waits for its end, undoes its mounts.
+  void Remove(const std::string& id, CallPtr call);
+
+  // kNotFound names the container.
+  absl::StatusOr<std::shared_ptr<Container>> Find(const std::string& id) const;
+  absl::StatusOr<std::shared_ptr<Process>> FindProcess(const std::string& id, const std::string& exec_id) const;
+  void WaitProcess(const grpc::WaitProcessRequest& request, CallPtr call);
+  // Forgets an exec that has exited. Success if it is unknown, kFailedPrecondition if it runs.
+  absl::Status ReleaseExec(const std::string& id, const std::string& exec_id);
+  std::vector<podvisor::agent::v1::ProcessState> List() const;
+  // Answers with the next container in which the kernel has killed something for lack of memory.
+  void GetOomEvent(CallPtr call);
+
+  // The kernel has reaped a child. False if it is none of ours.
+  bool OnChildExit(pid_t pid, int wait_status);
+
+  // SIGKILL to all; `done` when the last is gone and removed.
+  void RemoveAll(std::function<void()> done);
+
+ private:
+  void LaunchContainer(const std::shared_ptr<Container>& container, CallPtr call);
+  absl::Status TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call);
+  absl::StatusOr<int> SharedPidNamespace();
+  void WatchCgroup(const std::shared_ptr<Container>& container);
+  void OnCgroupEvent(const std::shared_ptr<Container>& container);
+  void Kill(const std::shared_ptr<Container>& container);
+  void CheckOom(Container& container);
+  void FailCreation(const std::shared_ptr<Container>& container, const CallPtr& call, const absl::Status& status);
+  void OnProcessExit(const std::shared_ptr<Process>& process, int wait_status);
+  void FinishRemoval(const std::shared_ptr<Container>& container);
+  bool HasProcesses(const Container& container) const;
+
+  Loop& loop_;
+  Uevents& uevents_;
+  CgroupTree* const cgroups_;
+  FileWatcher watcher_;
+  std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::map<pid_t, std::shared_ptr<Process>> by_pid_;
+  std::optional<Reaper> reaper_;
+  std::deque<std::string> oom_events_;
+  std::deque<CallPtr> oom_waiters_;
+  std::function<void()> on_empty_;
+};
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_RUNTIME_CONTAINERS_H_

@@ -1,0 +1,91 @@
+#include "agent/guest/sandbox.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "agent/guest/runtime/container.h"
+#include "agent/guest/text_file.h"
+#include "base/status_macros.h"
+
+namespace podvisor::guest {
+namespace {
+
+constexpr size_t kMaxHostnameBytes = 64;
+
+std::string Lines(const google::protobuf::RepeatedPtrField<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) absl::StrAppend(&text, line, "\n");
+  return text;
+}
+
+}  // namespace
+
+absl::Status Sandbox::MountShm(uint64_t bytes) {
+  const std::string path = absl::StrCat(kSandboxFolder, "/shm");
+  const std::string data = absl::StrCat("mode=1777,size=", bytes);
+  RETURN_IF_ERROR(MakeFolders(path));
+  const unsigned long flags =
+      MS_NOSUID | MS_NODEV | MS_NOEXEC | (shm_mounted_ ? static_cast<unsigned long>(MS_REMOUNT) : 0ul);
+  if (::mount("shm", path.c_str(), "tmpfs", flags, data.c_str()) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("mount ", path));
+  }
+  if (!shm_mounted_) mounts_->Add(path);
+  shm_mounted_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files) {
+  const std::string folder = kSandboxFolder;
+  RETURN_IF_ERROR(MakeFolders(folder));
+  if (!request.hostname().empty()) {
+    if (request.hostname().size() > kMaxHostnameBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("host name of ", request.hostname().size(), " bytes"));
+    }
+    if (::sethostname(request.hostname().data(), request.hostname().size()) != 0) {
+      return ErrnoStatus(errno, "sethostname");
+    }
+    RETURN_IF_ERROR(ReplaceTextFile(folder + "/hostname", request.hostname() + "\n", 0644));
+  }
+  std::string hosts;
+  for (const std::string& line : files.hosts) absl::StrAppend(&hosts, line, "\n");
+  if (hosts.empty()) {
+    hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+    if (!request.hostname().empty()) absl::StrAppend(&hosts, "127.0.1.1\t", request.hostname(), "\n");
+  }
+  RETURN_IF_ERROR(ReplaceTextFile(folder + "/hosts", hosts, 0644));
+  return ReplaceTextFile(folder + "/resolv.conf", Lines(request.dns()), 0644);
+}
+
+void Sandbox::Create(const grpc::CreateSandboxRequest& request, const SandboxFiles& files,
+                     std::function<void(const absl::Status&)> done) {
+  if (!request.sandbox_id().empty()) {
+    if (const absl::Status status = CheckId(request.sandbox_id(), "sandbox id"); !status.ok()) return done(status);
+  }
+  if (created_ && request.sandbox_id() != id_) {
+    return done(absl::AlreadyExistsError(absl::StrCat("this guest is sandbox ", id_)));
+  }
+  if (!request.kernel_modules().empty()) {
+    return done(absl::UnimplementedError("kernel modules are loaded at boot only"));
+  }
+  absl::Status status = WriteFiles(request, files);
+  if (status.ok()) status = MountShm(files.shm_bytes != 0 ? files.shm_bytes : 64 << 20);
+  if (!status.ok()) return done(Prefix(status, absl::StrCat("sandbox ", request.sandbox_id())));
+  const bool again = std::exchange(created_, true);
+  id_ = request.sandbox_id();
+  if (again) return done(absl::OkStatus());
+  MountStorages(uevents_, request.storages(), mounts_, [this, done = std::move(done)](const absl::Status& status) {
+    if (status.ok()) return done(status);
+    Destroy();
+    done(Prefix(status, "sandbox"));
+  });
+}
+
+void Sandbox::Destroy() {
+  mounts_->Unmount();
+  shm_mounted_ = false;
+  created_ = false;
+  id_.clear();
+}
+
+}  // namespace podvisor::guest

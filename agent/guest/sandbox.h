@@ -1,0 +1,51 @@
+// What the pod's containers share: names, resolver, /dev/shm, the pod's storages.
+#ifndef PODVISOR_AGENT_GUEST_SANDBOX_H_
+#define PODVISOR_AGENT_GUEST_SANDBOX_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/guest/storages/storages.h"
+#include "agent/guest/uevents.h"
+#include "third_party/wire/agent.pb.h"
+
+namespace podvisor::guest {
+
+inline constexpr char kRunFolder[] = "/run/kata-containers";
+inline constexpr char kSandboxFolder[] = "/run/kata-containers/sandbox";
+
+struct SandboxFiles {
+  uint64_t shm_bytes = 64 << 20;
+  std::vector<std::string> hosts;  // lines; none: localhost and the host name
+};
+
+class Sandbox {
+ public:
+  explicit Sandbox(Uevents& uevents) : uevents_(uevents) {}
+
+  // kAlreadyExists for a second sandbox of another id; the same one again is carried out again, storages apart.
+  void Create(const grpc::CreateSandboxRequest& request, const SandboxFiles& files,
+              std::function<void(const absl::Status&)> done);
+  // Unmounts everything of it.
+  void Destroy();
+
+  const std::string& id() const { return id_; }
+
+ private:
+  absl::Status WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files);
+  absl::Status MountShm(uint64_t bytes);
+
+  Uevents& uevents_;
+  bool created_ = false;
+  std::string id_;
+  std::shared_ptr<MountSet> mounts_ = std::make_shared<MountSet>();
+  bool shm_mounted_ = false;
+};
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_SANDBOX_H_

@@ -1,0 +1,86 @@
+#include "agent/guest/agent.h"
+#include "agent/guest/entropy.h"
+#include "agent/guest/guest_clock.h"
+#include "agent/guest/network/network.h"
+#include "agent/guest/services/names.h"
+#include "agent/guest/text_file.h"
+#include "agent/protocol/extension.pb.h"
+#include "base/status_macros.h"
+
+namespace podvisor::guest {
+namespace {
+
+namespace v1 = podvisor::agent::v1;
+
+absl::Status SetSysctl(const std::string& name, const std::string& value) {
+  std::string path = name;
+  for (char& c : path) c = c == '.' ? '/' : c;
+  if (path.empty() || path[0] == '/' || path.find("//") != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("sysctl \"", name, "\""));
+  }
+  return WriteTextFile("/proc/sys/" + path, value);
+}
+
+absl::Status ConfigureGuest(const v1::ConfigureSandboxRequest& request) {
+  // Randomness first: what follows may use some.
+  if (!request.entropy().empty()) RETURN_IF_ERROR(AddEntropy(request.entropy()));
+  if (request.unix_time_ns() != 0) {
+    RETURN_IF_ERROR(SetClock(request.unix_time_ns() / 1'000'000'000, request.unix_time_ns() % 1'000'000'000));
+  }
+  ASSIGN_OR_RETURN(Network network, Network::Open());
+  for (const types::Interface& interface : request.interfaces()) RETURN_IF_ERROR(network.UpdateInterface(interface));
+  RETURN_IF_ERROR(network.UpdateRoutes({request.routes().begin(), request.routes().end()}));
+  for (const types::ARPNeighbor& neighbor : request.neighbors()) RETURN_IF_ERROR(network.AddNeighbor(neighbor));
+  for (const auto& [name, value] : request.sysctls()) RETURN_IF_ERROR(SetSysctl(name, value), "sysctl ", name);
+  return absl::OkStatus();
+}
+
+void Configure(Agent& agent, const v1::ConfigureSandboxRequest& request, CallPtr call) {
+  if (const absl::Status status = ConfigureGuest(request); !status.ok()) return call->Fail(status);
+  SandboxFiles files;
+  if (request.shm_bytes() != 0) files.shm_bytes = request.shm_bytes();
+  files.hosts.assign(request.hosts().begin(), request.hosts().end());
+  agent.sandbox.Create(request.sandbox(), files, [call](const absl::Status& status) { call->Finish(status); });
+}
+
+}  // namespace
+
+void AddExtensionService(Agent& agent) {
+  Dispatcher& dispatcher = agent.dispatcher;
+  Containers& containers = agent.containers;
+  dispatcher.OnSync<v1::HelloRequest, v1::HelloResponse>(
+      kExtensionService, "Hello", [&agent](const v1::HelloRequest&, v1::HelloResponse* response) {
+        response->set_agent_version(kAgentVersion);
+        response->set_boot_id(agent.boot_id);
+        for (const std::string& method : agent.dispatcher.Methods(kExtensionService)) response->add_features(method);
+        return absl::OkStatus();
+      });
+  dispatcher.On<v1::ReadOutputRequest>(
+      kExtensionService, "ReadOutput", [&containers](const v1::ReadOutputRequest& request, CallPtr call) {
+        const auto process = containers.FindProcess(request.container_id(), request.exec_id());
+        if (!process.ok()) return call->Fail(process.status());
+        (*process)->output(request.stream()).ReadOutput(request, std::move(call));
+      });
+  dispatcher.On<v1::WaitExitRequest>(
+      kExtensionService, "WaitExit", [&containers](const v1::WaitExitRequest& request, CallPtr call) {
+        const auto process = containers.FindProcess(request.container_id(), request.exec_id());
+        if (!process.ok()) return call->Fail(process.status());
+        (*process)->WaitExit(request.wait_ms(), std::move(call));
+      });
+  dispatcher.OnSync<v1::ReleaseExecRequest, v1::Empty>(
+      kExtensionService, "ReleaseExec", [&containers](const v1::ReleaseExecRequest& request, v1::Empty*) {
+        return containers.ReleaseExec(request.container_id(), request.exec_id());
+      });
+  dispatcher.OnSync<v1::ListProcessesRequest, v1::ListProcessesResponse>(
+      kExtensionService, "ListProcesses",
+      [&containers](const v1::ListProcessesRequest&, v1::ListProcessesResponse* response) {
+        for (v1::ProcessState& state : containers.List()) *response->add_processes() = std::move(state);
+        return absl::OkStatus();
+      });
+  dispatcher.On<v1::ConfigureSandboxRequest>(kExtensionService, "ConfigureSandbox",
+                                             [&agent](const v1::ConfigureSandboxRequest& request, CallPtr call) {
+                                               Configure(agent, request, std::move(call));
+                                             });
+}
+
+}  // namespace podvisor::guest

@@ -1,0 +1,93 @@
+#include "agent/guest/agent.h"
+#include "agent/guest/network/network.h"
+#include "agent/guest/services/names.h"
+#include "agent/guest/text_file.h"
+#include "agent/protocol/extension.pb.h"
+#include "base/status_macros.h"
+
+namespace podvisor::guest {
+namespace {
+
+using podvisor::agent::v1::Empty;
+
+absl::Status UpdateInterface(const grpc::UpdateInterfaceRequest& request, types::Interface* response) {
+  if (!request.has_interface()) return absl::InvalidArgumentError("the request has no interface");
+  ASSIGN_OR_RETURN(Network network, Network::Open());
+  RETURN_IF_ERROR(network.UpdateInterface(request.interface()));
+  *response = request.interface();
+  return absl::OkStatus();
+}
+
+absl::Status UpdateRoutes(const grpc::UpdateRoutesRequest& request, grpc::Routes* response) {
+  ASSIGN_OR_RETURN(Network network, Network::Open());
+  RETURN_IF_ERROR(network.UpdateRoutes({request.routes().routes().begin(), request.routes().routes().end()}));
+  ASSIGN_OR_RETURN(*response, network.ListRoutes());
+  return absl::OkStatus();
+}
+
+absl::Status AddNeighbors(const grpc::AddARPNeighborsRequest& request) {
+  ASSIGN_OR_RETURN(Network network, Network::Open());
+  for (const types::ARPNeighbor& neighbor : request.neighbors().arpneighbors()) {
+    RETURN_IF_ERROR(network.AddNeighbor(neighbor));
+  }
+  return absl::OkStatus();
+}
+
+// /proc/net/dev: two lines of headings, then "eth0: rx_bytes packets errs drop fifo frame compressed multicast tx_bytes
+// …".
+void ReadNetworkStats(grpc::StatsContainerResponse* response) {
+  for (const std::string& line : SplitWords(ReadTextOrEmpty("/proc/net/dev"), "\n")) {
+    const std::vector<std::string> words = SplitWords(line, " :");
+    if (words.size() < 17 || line.find('|') != std::string::npos) continue;
+    const auto number = [&](size_t column) { return ::strtoull(words[column].c_str(), nullptr, 10); };
+    grpc::NetworkStats* stats = response->add_network_stats();
+    stats->set_name(words[0]);
+    stats->set_rx_bytes(number(1));
+    stats->set_rx_packets(number(2));
+    stats->set_rx_errors(number(3));
+    stats->set_rx_dropped(number(4));
+    stats->set_tx_bytes(number(9));
+    stats->set_tx_packets(number(10));
+    stats->set_tx_errors(number(11));
+    stats->set_tx_dropped(number(12));
+  }
+}
+
+absl::Status Stats(const Containers& containers, const grpc::StatsContainerRequest& request,
+                   grpc::StatsContainerResponse* response) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, containers.Find(request.container_id()));
+  if (container->cgroup != nullptr) container->cgroup->ReadStats(response->mutable_cgroup_stats());
+  ReadNetworkStats(response);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddNetworkCalls(Agent& agent) {
+  Dispatcher& dispatcher = agent.dispatcher;
+  dispatcher.OnSync<grpc::UpdateInterfaceRequest, types::Interface>(kAgentService, "UpdateInterface", &UpdateInterface);
+  dispatcher.OnSync<grpc::UpdateRoutesRequest, grpc::Routes>(kAgentService, "UpdateRoutes", &UpdateRoutes);
+  dispatcher.OnSync<grpc::AddARPNeighborsRequest, Empty>(
+      kAgentService, "AddARPNeighbors",
+      [](const grpc::AddARPNeighborsRequest& request, Empty*) { return AddNeighbors(request); });
+  dispatcher.OnSync<grpc::ListInterfacesRequest, grpc::Interfaces>(
+      kAgentService, "ListInterfaces",
+      [](const grpc::ListInterfacesRequest&, grpc::Interfaces* response) -> absl::Status {
+        ASSIGN_OR_RETURN(Network network, Network::Open());
+        ASSIGN_OR_RETURN(*response, network.ListInterfaces());
+        return absl::OkStatus();
+      });
+  dispatcher.OnSync<grpc::ListRoutesRequest, grpc::Routes>(
+      kAgentService, "ListRoutes", [](const grpc::ListRoutesRequest&, grpc::Routes* response) -> absl::Status {
+        ASSIGN_OR_RETURN(Network network, Network::Open());
+        ASSIGN_OR_RETURN(*response, network.ListRoutes());
+        return absl::OkStatus();
+      });
+  dispatcher.OnSync<grpc::StatsContainerRequest, grpc::StatsContainerResponse>(
+      kAgentService, "StatsContainer",
+      [&agent](const grpc::StatsContainerRequest& request, grpc::StatsContainerResponse* response) {
+        return Stats(agent.containers, request, response);
+      });
+}
+
+}  // namespace podvisor::guest

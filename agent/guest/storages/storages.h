@@ -1,0 +1,46 @@
+// Kata's Storage messages: what has to be mounted in the guest before a container can use it.
+#ifndef PODVISOR_AGENT_GUEST_STORAGES_STORAGES_H_
+#define PODVISOR_AGENT_GUEST_STORAGES_STORAGES_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/guest/uevents.h"
+#include "third_party/wire/agent.pb.h"
+
+namespace podvisor::guest {
+
+// The mounts of one container, or of the sandbox. They stay until Unmount() or the destructor.
+class MountSet {
+ public:
+  MountSet() = default;
+  MountSet(const MountSet&) = delete;
+  MountSet& operator=(const MountSet&) = delete;
+  ~MountSet() { Unmount(); }
+
+  void Add(std::string mount_point) { mount_points_.push_back(std::move(mount_point)); }
+  void AddFolder(std::string path) { folders_.push_back(std::move(path)); }
+  // In reverse; what is busy is detached and goes when its last user does. Folders that are empty then are removed.
+  void Unmount();
+
+ private:
+  std::vector<std::string> mount_points_;
+  std::vector<std::string> folders_;
+};
+
+using StorageList = google::protobuf::RepeatedPtrField<grpc::Storage>;
+
+// Drivers: blk, scsi, 9p, virtio-fs, overlayfs, ephemeral, local, bind.
+std::vector<std::string> StorageDrivers();
+
+// Mounts all, in order, after waiting for disks that are on their way. Calls `done` once; on an error what was mounted
+// is in `mounts` still.
+void MountStorages(Uevents& uevents, const StorageList& storages, std::shared_ptr<MountSet> mounts,
+                   std::function<void(const absl::Status&)> done);
+
+}  // namespace podvisor::guest
+
+#endif  // PODVISOR_AGENT_GUEST_STORAGES_STORAGES_H_

@@ -1,0 +1,77 @@
+// What a pod's guest is told before its first container: by our agent's extension in one call, else by Kata's.
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/protocol/extension.pb.h"
+#include "base/status_macros.h"
+#include "google/protobuf/empty.pb.h"
+#include "podmanager/sandbox_operations.h"
+#include "podmanager/spec/sandbox_spec.h"
+#include "third_party/wire/agent.pb.h"
+
+namespace podvisor {
+
+namespace {
+
+// A stock Kata agent. Each call has its own answer, of which only the status matters here.
+class PlainConfiguration {
+ public:
+  PlainConfiguration(AgentClient& agent, absl::Duration timeout) : agent_(agent), timeout_(timeout) {}
+
+  absl::Status Make(const PlainSandboxCalls& calls) {
+    google::protobuf::Empty empty;
+    RETURN_IF_ERROR(Call("SetGuestDateTime", calls.time, empty));
+    RETURN_IF_ERROR(Call("ReseedRandomDev", calls.entropy, empty));
+    for (const grpc::UpdateInterfaceRequest& interface : calls.interfaces) {
+      types::Interface updated;
+      RETURN_IF_ERROR(Call("UpdateInterface", interface, updated));
+    }
+    if (calls.routes.routes().routes_size() > 0) {
+      grpc::Routes updated;
+      RETURN_IF_ERROR(Call("UpdateRoutes", calls.routes, updated));
+    }
+    if (calls.neighbors.neighbors().arpneighbors_size() > 0) {
+      RETURN_IF_ERROR(Call("AddARPNeighbors", calls.neighbors, empty));
+    }
+    RETURN_IF_ERROR(Call("CreateSandbox", calls.sandbox, empty));
+    for (const grpc::CopyFileRequest& file : calls.pod_files) RETURN_IF_ERROR(Call("CopyFile", file, empty));
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Call(const char* method, const google::protobuf::MessageLite& request,
+                    google::protobuf::MessageLite& response) {
+    return Annotate(agent_.Call(kAgentService, method, request, &response, absl::Now() + timeout_), method);
+  }
+
+  AgentClient& agent_;
+  const absl::Duration timeout_;
+};
+
+}  // namespace
+
+absl::StatusOr<AgentFlavor> ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent,
+                                           const PodNetworkResult& network) {
+  SandboxSpecInput input;
+  input.sandbox_id = sandbox.id();
+  input.config = &sandbox.config();
+  input.network = &network;
+  input.hostname = PodHostname(sandbox.config(), context.options.node_hostname);
+  const Capabilities& capabilities = sandbox.handler()->hypervisor->capabilities();
+  if (capabilities.shared_folder) input.shared_folder_fs = capabilities.shared_folder_fs;
+  input.now = absl::Now();
+  ASSIGN_OR_RETURN(input.entropy, FreshEntropy());
+  ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input), "sandbox ", sandbox.id());
+
+  const absl::Duration timeout = sandbox.timeouts().agent_call;
+  agent::v1::Empty empty;
+  absl::Status status = agent.Call(kExtensionService, "ConfigureSandbox", request, &empty, absl::Now() + timeout);
+  if (status.ok()) return AGENT_PODVISOR;
+  if (!absl::IsUnimplemented(status)) {
+    return Annotate(std::move(status), "sandbox ", sandbox.id(), ": the guest refused its configuration");
+  }
+  RETURN_IF_ERROR(PlainConfiguration(agent, timeout).Make(ToPlainCalls(request)), "sandbox ", sandbox.id(),
+                  ": the guest refused its configuration");
+  return AGENT_PLAIN_KATA;
+}
+
+}  // namespace podvisor

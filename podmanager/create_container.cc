@@ -1,0 +1,228 @@
+// CreateContainer: from a configuration to a container in the guest that waits to be started.
+#include <errno.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/rollback.h"
+#include "base/status_macros.h"
+#include "google/protobuf/empty.pb.h"
+#include "podmanager/container_operations.h"
+#include "podmanager/ids.h"
+#include "podmanager/paths.h"
+#include "podmanager/spec/container_spec.h"
+#include "podmanager/spec/sandbox_spec.h"
+#include "podmanager/spec/seccomp.h"
+#include "storage/shared_folder.h"
+#include "third_party/wire/agent.pb.h"
+
+namespace podvisor {
+
+namespace {
+
+AgentKind ToAgentKind(AgentFlavor flavor) {
+  return flavor == AGENT_PLAIN_KATA ? AgentKind::kPlainKata : AgentKind::kPodvisor;
+}
+
+// One CreateContainer. Lives as long as the call.
+class Creation {
+ public:
+  Creation(PodContext& context, std::shared_ptr<Container> container)
+      : context_(context), container_(std::move(container)), rollback_(timeouts().rollback) {}
+
+  absl::Status Run() {
+    absl::Status status = Steps();
+    if (status.ok()) {
+      rollback_.Commit();
+      return status;
+    }
+    status = Annotate(std::move(status), "container ", container_->config().metadata().name(), " in sandbox ",
+                      container_->sandbox()->id());
+    absl::Status undone = rollback_.Run();
+    if (undone.ok()) {
+      context_.containers.Erase(container_->id());
+      return status;
+    }
+    // What could not be undone stays listed as exited, for the kubelet to remove.
+    const std::string message = absl::StrCat(status.message(), "; ", undone.message());
+    container_->Observe(ContainerPhase::kRemoving, [&](ContainerRecord& record) {
+      record.set_reason("CreateError");
+      record.set_message(message);
+    });
+    return absl::Status(status.code(), message);
+  }
+
+ private:
+  const RuntimeTimeouts& timeouts() const { return container_->sandbox()->timeouts(); }
+
+  absl::Status Steps() {
+    ASSIGN_OR_RETURN(guest_, ReadyGuest(*container_->sandbox()));
+    ASSIGN_OR_RETURN(Image image, context_.images.Find(container_->config().image()));
+    // Everything that can be found wrong without touching anything is found here.
+    ASSIGN_OR_RETURN(int stop_signal, StopSignal(container_->config(), image.config));
+    RETURN_IF_ERROR(RecordIntent());
+    ASSIGN_OR_RETURN(RootfsLease lease, Lease());
+    ASSIGN_OR_RETURN(grpc::CreateContainerRequest request, BuildRequest(lease));
+    RETURN_IF_ERROR(CallAgent(request));
+    return container_->TransitionTo(ContainerPhase::kCreated, [&](ContainerRecord& record) {
+      record.set_image_id(lease.image.id);
+      record.set_image_ref(lease.image.repo_digests.empty() ? lease.image.id : lease.image.repo_digests.front());
+      record.set_stop_signal(stop_signal);
+      record.set_disk_id(disk_.id);
+      const grpc::Process& process = request.oci().process();
+      record.set_process(process.SerializeAsString());
+      record.set_uid(process.user().uid());
+      record.set_gid(process.user().gid());
+      for (uint32_t group : process.user().additionalgids()) record.add_supplemental_groups(group);
+    });
+  }
+
+  // One row, before anything exists: see ContainerRecord. One undo step for all of it, since each part of it is a
+  // success where there is nothing to undo.
+  absl::Status RecordIntent() {
+    rollback_.Add("delete record", [&context = context_, container = container_](absl::Time) {
+      return context.store.DeleteContainer(container->id());
+    });
+    rollback_.Barrier();
+    return container_->WriteRecord();
+  }
+
+  absl::StatusOr<RootfsLease> Lease() {
+    rollback_.Add(
+        "release lease, disk, mounts and guest's container",
+        [&context = context_, container = container_](absl::Time) { return ReleaseContainer(context, *container); });
+    ASSIGN_OR_RETURN(RootfsLease lease, context_.images.Lease(container_->config().image(), container_->id()));
+    // The path is known only now, and comes to disk before the VMM has it.
+    RETURN_IF_ERROR(container_->Update([&](ContainerRecord& record) { record.set_disk_path(lease.erofs_path); }));
+    ASSIGN_OR_RETURN(disk_, container_->sandbox()->disks().Attach(*guest_.vm, lease.erofs_path, container_->id()));
+    return lease;
+  }
+
+  // The container's host paths in the sandbox's shared folder, in the order of its mounts.
+  absl::StatusOr<std::vector<std::string>> BindMounts() {
+    const Sandbox& sandbox = *container_->sandbox();
+    std::vector<std::string> names;
+    if (container_->config().mounts().empty()) return names;
+    if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
+      return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
+                                                   "\" can't share folders with the guest"));
+    }
+    SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
+    for (const MountConfig& mount : container_->config().mounts()) {
+      RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
+      names.push_back(SharedMountName(container_->id(), names.size()));
+      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names.back(),
+                                  mount.readonly() ? MountAccess::kReadOnly : MountAccess::kReadWrite),
+                      "mount of ", mount.host_path());
+    }
+    return names;
+  }
+
+  // A host path that does not exist becomes a folder, as with containerd.
+  static absl::Status MakeMissing(const std::string& path) {
+    std::error_code error;
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) return absl::OkStatus();
+    std::filesystem::create_directories(path, error);
+    return error ? ErrnoStatus(error.value(), absl::StrCat("make ", path)) : absl::OkStatus();
+  }
+
+  absl::StatusOr<grpc::CreateContainerRequest> BuildRequest(const RootfsLease& lease) {
+    const Sandbox& sandbox = *container_->sandbox();
+    const ContainerConfig& config = container_->config();
+    ContainerSpecInput input;
+    input.container_id = container_->id();
+    input.sandbox = &sandbox.config();
+    input.config = &config;
+    input.image = &lease.image.config;
+    input.passwd = &lease.passwd;
+    input.group = &lease.group;
+    input.disk = disk_;
+    ASSIGN_OR_RETURN(input.mount_names, BindMounts());
+    input.hostname = PodHostname(sandbox.config(), context_.options.node_hostname);
+    if (config.seccomp().type() == SecurityProfile::LOCALHOST) {
+      ASSIGN_OR_RETURN(input.seccomp_json, LoadSeccompProfile(config.seccomp().localhost_ref()));
+    }
+    input.agent = ToAgentKind(sandbox.record().agent());
+    return BuildCreateContainer(input);
+  }
+
+  absl::Status CallAgent(const grpc::CreateContainerRequest& request) {
+    google::protobuf::Empty empty;
+    return Annotate(
+        guest_.agent->Call(kAgentService, "CreateContainer", request, &empty, absl::Now() + timeouts().agent_call),
+        "the guest could not make it");
+  }
+
+  PodContext& context_;
+  const std::shared_ptr<Container> container_;
+  Rollback rollback_;
+  Sandbox::Guest guest_;
+  GuestDisk disk_;
+};
+
+std::string LogPath(const Sandbox& sandbox, const ContainerConfig& config) {
+  if (config.log_path().empty() || sandbox.config().log_directory().empty()) return "";
+  return absl::StrCat(absl::StripSuffix(sandbox.config().log_directory(), "/"), "/", config.log_path());
+}
+
+}  // namespace
+
+std::shared_ptr<Container> ReserveContainer(PodContext& context, const std::shared_ptr<Sandbox>& sandbox,
+                                            const ContainerConfig& config) {
+  ContainerRecord record;
+  record.set_id(RandomId());
+  record.set_sandbox_id(sandbox->id());
+  *record.mutable_config() = config;
+  record.set_phase(ContainerRecord::CREATING);
+  record.set_created_at_ns(absl::ToUnixNanos(context.timestamps.Next()));
+  record.set_log_path(LogPath(*sandbox, config));
+  *record.mutable_resources() = config.resources();
+  auto container = std::make_shared<Container>(std::move(record), sandbox, context.store);
+  if (auto holder = context.containers.InsertOrFindHolder(ContainerName(sandbox->id(), config), container)) {
+    return holder;
+  }
+  context.tasks.Run([&context, container] { container->created().Set(CreateContainerInGuest(context, container)); });
+  return container;
+}
+
+absl::Status CreateContainerInGuest(PodContext& context, const std::shared_ptr<Container>& container) {
+  ASSIGN_OR_RETURN(Turn turn, container->turns().Take(absl::InfiniteFuture(), "container " + container->id()));
+  absl::StatusOr<Gate::Pass> pass = container->sandbox()->containers().Enter("sandbox " + container->sandbox()->id());
+  if (!pass.ok()) {
+    context.containers.Erase(container->id());
+    return std::move(pass).status();
+  }
+  RETURN_IF_ERROR(Creation(context, container).Run());
+  spdlog::info("container {}: created in sandbox {}: {}", container->id(), container->sandbox()->id(),
+               container->config().metadata().name());
+  context.Changed(*container);
+  return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<Container>> ContainersOf(PodContext& context, const std::string& sandbox_id) {
+  std::vector<std::shared_ptr<Container>> found;
+  for (std::shared_ptr<Container>& container : context.containers.All()) {
+    if (container->sandbox()->id() == sandbox_id) found.push_back(std::move(container));
+  }
+  return found;
+}
+
+absl::StatusOr<Sandbox::Guest> ReadyGuest(const Sandbox& sandbox) {
+  const SandboxPhase phase = sandbox.phase();
+  Sandbox::Guest guest = sandbox.guest();
+  if (phase != SandboxPhase::kReady || guest.vm == nullptr || guest.agent == nullptr) {
+    const std::string reason = sandbox.record().reason();
+    return absl::FailedPreconditionError(absl::StrCat("sandbox ", sandbox.id(), " is not ready: it is ", Name(phase),
+                                                      reason.empty() ? "" : ": ", reason));
+  }
+  return guest;
+}
+
+}  // namespace podvisor

@@ -1,0 +1,43 @@
+// The host's control groups around one VM: every process of a pod is below the cgroup parent that the kubelet names,
+// and nothing of it is left there after StopPodSandbox.
+#ifndef PODVISOR_PODMANAGER_HOST_CGROUP_H_
+#define PODVISOR_PODMANAGER_HOST_CGROUP_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace podvisor {
+
+// The folders of one sandbox, as they are to be made. A value: kept in the sandbox's record from before they exist.
+struct CgroupPlan {
+  std::vector<std::string> directories;  // ROOT/[HIERARCHY/]PARENT/podvisor-<id>; empty: this machine has no cgroups
+  std::vector<std::string> created_parents;  // of them, those that do not exist yet; each after its own parent
+};
+
+// "" is "/". A systemd slice becomes its path: "a-b.slice" is "/a.slice/a-b.slice". kInvalidArgument for "..", for a
+// malformed slice.
+absl::StatusOr<std::string> CgroupParentPath(const std::string& parent);
+
+// Looks at `root` (/sys/fs/cgroup): v2 where it has cgroup.controllers, else every v1 hierarchy mounted below it. Where
+// the parent exists in some hierarchies only, its owner uses those only, and so do we. Touches nothing.
+absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string& parent,
+                                      const std::string& sandbox_id);
+
+// Makes the folders and returns their cgroup.procs files: VmSpec::cgroup_procs. Idempotent. Hierarchies that can't be
+// written to are left out with a warning in the log: a pod without accounting is better than none.
+std::vector<std::string> MakeCgroup(const CgroupPlan& plan, const std::string& sandbox_id);
+
+// Kills what is left in them, removes them, and those parents that were made for them and have become empty. Success if
+// they are gone already. kUnavailable if a process does not go away by `deadline`.
+absl::Status RemoveCgroup(const CgroupPlan& plan, absl::Time deadline);
+
+// Folders named podvisor-<id> anywhere below `root`: for a sandbox of which no record is left. Reads the whole tree.
+CgroupPlan FindCgroup(const std::string& root, const std::string& sandbox_id);
+
+}  // namespace podvisor
+
+#endif  // PODVISOR_PODMANAGER_HOST_CGROUP_H_
