@@ -76,20 +76,26 @@ absl::StatusOr<Named> Find(const Client& client, const std::string& word) {
     return named;
   };
 
-  ASSIGN_OR_RETURN(const Container* by_id, Only<Container>(containers, word, [&](const Container& c) {
-                     return !word.empty() && absl::StartsWith(c.id(), word);
+  const auto first_of = [&](const PodSandbox& pod) {
+    for (const Container& container : containers)
+      if (container.pod_sandbox_id() == pod.id()) return with_pod(container);
+    return Named{pod.id(), pod.metadata().name(), ""};
+  };
+
+  ASSIGN_OR_RETURN(const PodSandbox* pod_by_name,
+                   Only<PodSandbox>(pods, word, [&](const PodSandbox& pod) { return pod.metadata().name() == word; }));
+  if (pod_by_name != nullptr) return first_of(*pod_by_name);
+  ASSIGN_OR_RETURN(const Container* by_id, Only<Container>(containers, word, [&](const Container& container) {
+                     return !word.empty() && absl::StartsWith(container.id(), word);
                    }));
   if (by_id != nullptr) return with_pod(*by_id);
-  ASSIGN_OR_RETURN(const PodSandbox* pod, Only<PodSandbox>(pods, word, [&](const PodSandbox& p) {
-                     return !word.empty() && (absl::StartsWith(p.id(), word) || p.metadata().name() == word);
+  ASSIGN_OR_RETURN(const PodSandbox* pod_by_id, Only<PodSandbox>(pods, word, [&](const PodSandbox& pod) {
+                     return !word.empty() && absl::StartsWith(pod.id(), word);
                    }));
-  if (pod != nullptr) {
-    for (const Container& container : containers)
-      if (container.pod_sandbox_id() == pod->id()) return with_pod(container);
-    return Named{pod->id(), pod->metadata().name(), ""};
-  }
-  ASSIGN_OR_RETURN(const Container* by_name,
-                   Only<Container>(containers, word, [&](const Container& c) { return c.metadata().name() == word; }));
+  if (pod_by_id != nullptr) return first_of(*pod_by_id);
+  ASSIGN_OR_RETURN(const Container* by_name, Only<Container>(containers, word, [&](const Container& container) {
+                     return container.metadata().name() == word;
+                   }));
   if (by_name != nullptr) return with_pod(*by_name);
   return absl::NotFoundError(absl::StrCat("no container or pod \"", word, "\": podvisor ps -a lists them"));
 }

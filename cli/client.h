@@ -54,7 +54,7 @@ struct Named {
   std::string container_id;  // empty: a pod without containers
 };
 
-// Finds by container id or its prefix, pod id or its prefix, pod name, or container name, in this order. kNotFound says
+// Finds by pod name, container id or its prefix, pod id or its prefix, or container name, in this order. kNotFound says
 // what was looked for; kInvalidArgument if the word fits several.
 absl::StatusOr<Named> Find(const Client& client, const std::string& word);
 

@@ -25,8 +25,8 @@ struct Finding {
 // The parts of the daemon's configuration that the probes need; its defaults where the file says nothing.
 struct CheckedConfig {
   std::string hypervisor_path;  // empty: searched in PATH
-  std::string kernel = "/usr/share/podvisor/vmlinux";
-  std::string initrd = "/usr/share/podvisor/initrd.img";
+  std::string kernel = "/usr/lib/podvisor/vmlinux";
+  std::string initrd = "/usr/lib/podvisor/initrd.img";
   std::string state_dir = "/var/lib/podvisor";
   std::string cni_conf_dir = "/etc/cni/net.d";
   std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};

@@ -39,8 +39,8 @@ bool ParseSize(absl::string_view text, uint64_t& bytes) {
 class Reader final : public ConfigVisitor {
  public:
   // `path` is the section's, with a dot at its end, or empty.
-  Reader(const std::string& file, YAML::Node map, std::string path, std::vector<std::string>& errors)
-      : file_(file), map_(std::move(map)), path_(std::move(path)), errors_(errors) {}
+  Reader(const std::string& file, const YAML::Node& map, std::string path, std::vector<std::string>& errors)
+      : file_(file), map_(map), path_(std::move(path)), errors_(errors) {}
 
   void Text(const char* key, std::string& value, const char*) override {
     if (const YAML::Node node = Scalar(key, "text")) value = node.Scalar();
@@ -211,7 +211,7 @@ class Reader final : public ConfigVisitor {
 
 class YamlDocument final : public ConfigDocument {
  public:
-  YamlDocument(std::string file, YAML::Node root) : file_(std::move(file)), root_(std::move(root)) {}
+  YamlDocument(std::string file, const YAML::Node& root) : file_(std::move(file)), root_(root) {}
 
   void Read(absl::FunctionRef<void(ConfigVisitor&)> visit, std::vector<std::string>& errors) override {
     Reader reader(file_, root_, "", errors);
@@ -232,7 +232,7 @@ absl::StatusOr<std::unique_ptr<ConfigDocument>> ConfigDocument::Parse(const std:
     YAML::Node root = YAML::Load(text);
     if (root.IsNull()) root = YAML::Node(YAML::NodeType::Map);  // an empty file
     if (!root.IsMap()) return absl::InvalidArgumentError(absl::StrCat(file, ":1: must be a map of keys"));
-    return std::make_unique<YamlDocument>(file, std::move(root));
+    return std::make_unique<YamlDocument>(file, root);
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(file, ":", error.mark.line + 1, ": is not YAML: ", error.msg));
   }

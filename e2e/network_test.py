@@ -32,7 +32,7 @@ class NetworkTest(NodeTest):
         self.assert_answers(f"http://{first}/", self.from_host)
         self.assert_answers(f"http://{second}/", self.from_host)
         for container, target in ((first_container, second), (second_container, first)):
-            self.assert_answers(f"http://{target}/", lambda url, c=container: self.exec(c, "wget", "-q", "-T", "5", "-O", "-", url)[:2])
+            self.assert_answers(f"http://{target}/", lambda url, c=container: self.exec(c, "wget", "-q", "-O", "-", url)[:2])
 
     def test_guest_has_what_cni_gave(self):
         sandbox, config = self.run_pod("addresses")

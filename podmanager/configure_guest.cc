@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/protocol/extension.pb.h"
+#include "base/atomic_file.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/sandbox_operations.h"
@@ -58,6 +59,8 @@ absl::StatusOr<AgentFlavor> ConfigureGuest(PodContext& context, const Sandbox& s
   input.hostname = PodHostname(sandbox.config(), context.options.node_hostname);
   const Capabilities& capabilities = sandbox.handler()->hypervisor->capabilities();
   if (capabilities.shared_folder) input.shared_folder_fs = capabilities.shared_folder_fs;
+  // Of use only where neither pod nor CNI names a DNS server; a node without the file has no DNS to pass on.
+  input.node_resolv_conf = ReadFile("/etc/resolv.conf", 64 << 10).value_or("");
   input.now = absl::Now();
   ASSIGN_OR_RETURN(input.entropy, FreshEntropy());
   ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input), "sandbox ", sandbox.id());

@@ -56,6 +56,7 @@ class Creation {
       record.set_reason("CreateError");
       record.set_message(message);
     });
+    context_.Changed(*container_);
     return absl::Status(status.code(), message);
   }
 
@@ -118,11 +119,14 @@ class Creation {
     for (const MountConfig& mount : container_->config().mounts()) {
       RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
       names.push_back(SharedMountName(container_->id(), names.size()));
-      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names.back(),
-                                  mount.readonly() ? MountAccess::kReadOnly : MountAccess::kReadWrite),
-                      "mount of ", mount.host_path());
+      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names.back(), Access(mount)), "mount of ", mount.host_path());
     }
     return names;
+  }
+
+  static MountAccess Access(const MountConfig& mount) {
+    if (!mount.readonly()) return MountAccess::kReadWrite;
+    return mount.recursive_read_only() ? MountAccess::kRecursiveReadOnly : MountAccess::kReadOnly;
   }
 
   // A host path that does not exist becomes a folder, as with containerd.

@@ -75,10 +75,17 @@ absl::Status MakeGroup(const std::string& directory) {
 }
 
 absl::Status MakeWithParents(const std::string& directory, const std::vector<std::string>& parents) {
-  for (const std::string& parent : parents) {
-    if (absl::StartsWith(directory, parent + "/")) RETURN_IF_ERROR(MakeGroup(parent));
+  absl::Status made;
+  // The last sandbox to leave a parent removes it: perhaps just between the two steps here.
+  for (int tries = 0; tries < 10; ++tries) {
+    made = absl::OkStatus();
+    for (const std::string& parent : parents) {
+      if (made.ok() && absl::StartsWith(directory, parent + "/")) made = MakeGroup(parent);
+    }
+    if (made.ok()) made = MakeGroup(directory);
+    if (!absl::IsNotFound(made)) break;
   }
-  return MakeGroup(directory);
+  return made;
 }
 
 absl::StatusOr<std::set<pid_t>> Members(const std::string& directory) {
@@ -140,7 +147,7 @@ absl::StatusOr<std::string> CgroupParentPath(const std::string& parent) {
   return path;
 }
 
-absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string& parent,
+absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string& parent, CgroupParent owner,
                                       const std::string& sandbox_id) {
   ASSIGN_OR_RETURN(std::string path, CgroupParentPath(parent));
   if (path == "/") path.clear();
@@ -157,7 +164,8 @@ absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string
     std::string level = hierarchy;
     for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
       absl::StrAppend(&level, "/", part);
-      if (!Exists(level)) plan.created_parents.push_back(level);
+      const bool ours = owner == CgroupParent::kOurs && level == hierarchy + path;
+      if (ours || !Exists(level)) plan.created_parents.push_back(level);
     }
   }
   return plan;

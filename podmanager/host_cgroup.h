@@ -15,7 +15,7 @@ namespace podvisor {
 // The folders of one sandbox, as they are to be made. A value: kept in the sandbox's record from before they exist.
 struct CgroupPlan {
   std::vector<std::string> directories;  // ROOT/[HIERARCHY/]PARENT/podvisor-<id>; empty: this machine has no cgroups
-  std::vector<std::string> created_parents;  // of them, those that do not exist yet; each after its own parent
+  std::vector<std::string> created_parents;  // removed with the last sandbox in them; each after its own parent
 };
 
 // "" is "/". A systemd slice becomes its path: "a-b.slice" is "/a.slice/a-b.slice". kInvalidArgument for "..", for a
@@ -23,8 +23,10 @@ struct CgroupPlan {
 absl::StatusOr<std::string> CgroupParentPath(const std::string& parent);
 
 // Looks at `root` (/sys/fs/cgroup): v2 where it has cgroup.controllers, else every v1 hierarchy mounted below it. Where
-// the parent exists in some hierarchies only, its owner uses those only, and so do we. Touches nothing.
-absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string& parent,
+// the parent exists in some hierarchies only, its owner uses those only, and so do we. Touches nothing. Another's
+// parent is removed again only if it is missing now; our own (the configured default) whenever it has become empty.
+enum class CgroupParent { kOurs, kOthers };
+absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string& parent, CgroupParent owner,
                                       const std::string& sandbox_id);
 
 // Makes the folders and returns their cgroup.procs files: VmSpec::cgroup_procs. Idempotent. Hierarchies that can't be

@@ -57,36 +57,44 @@ class CgroupTreeTest : public testing::Test {
 };
 
 TEST_F(CgroupTreeTest, MakesEveryHierarchyAndRemovesWhatItMade) {
-  auto plan = PlanCgroup(root_, "/podvisor", "id1");
+  auto plan = PlanCgroup(root_, "/podvisor", CgroupParent::kOurs, "id1");
   ASSERT_OK(plan);
   EXPECT_THAT(plan->directories,
               ElementsAre(root_ + "/cpu/podvisor/podvisor-id1", root_ + "/memory/podvisor/podvisor-id1"));
   EXPECT_FALSE(fs::exists(root_ + "/cpu/podvisor")) << "planning touches nothing";
   EXPECT_THAT(MakeCgroup(*plan, "id1"), ElementsAre(root_ + "/cpu/podvisor/podvisor-id1/cgroup.procs",
                                                     root_ + "/memory/podvisor/podvisor-id1/cgroup.procs"));
-  auto second = PlanCgroup(root_, "/podvisor", "id2");
+  auto second = PlanCgroup(root_, "/podvisor", CgroupParent::kOurs, "id2");
   ASSERT_OK(second);
-  EXPECT_THAT(second->created_parents, IsEmpty());
   MakeCgroup(*second, "id2");
   EXPECT_THAT(FindCgroup(root_, "id2").directories, ElementsAre(second->directories[0], second->directories[1]));
   EXPECT_OK(RemoveCgroup(*plan, absl::Now()));
   EXPECT_TRUE(fs::exists(second->directories[0])) << "a shared parent stays with its other child";
   EXPECT_OK(RemoveCgroup(*second, absl::Now()));
-  EXPECT_OK(RemoveCgroup(*plan, absl::Now())) << "idempotent; now the parent is empty";
+  EXPECT_OK(RemoveCgroup(*plan, absl::Now())) << "idempotent";
   EXPECT_FALSE(fs::exists(root_ + "/cpu/podvisor"));
   EXPECT_FALSE(fs::exists(root_ + "/memory/podvisor"));
 }
 
 TEST_F(CgroupTreeTest, UsesOnlyTheHierarchiesOfAnExistingParent) {
   fs::create_directories(root_ + "/memory/kubepods/pod1");
-  auto plan = PlanCgroup(root_, "/kubepods/pod1", "id1");
+  auto plan = PlanCgroup(root_, "/kubepods/pod1", CgroupParent::kOthers, "id1");
   ASSERT_OK(plan);
   EXPECT_THAT(plan->directories, ElementsAre(root_ + "/memory/kubepods/pod1/podvisor-id1"));
   EXPECT_THAT(plan->created_parents, IsEmpty());
 }
 
+TEST_F(CgroupTreeTest, ParentOfAnotherStays) {
+  fs::create_directories(root_ + "/cpu/kubepods");
+  auto plan = PlanCgroup(root_, "/kubepods", CgroupParent::kOthers, "id1");
+  ASSERT_OK(plan);
+  MakeCgroup(*plan, "id1");
+  EXPECT_OK(RemoveCgroup(*plan, absl::Now()));
+  EXPECT_TRUE(fs::exists(root_ + "/cpu/kubepods"));
+}
+
 TEST_F(CgroupTreeTest, MissingTreeMeansNoCgroups) {
-  auto plan = PlanCgroup(root_ + "/nothing", "/podvisor", "id1");
+  auto plan = PlanCgroup(root_ + "/nothing", "/podvisor", CgroupParent::kOurs, "id1");
   ASSERT_OK(plan);
   EXPECT_THAT(plan->directories, IsEmpty());
   EXPECT_THAT(MakeCgroup(*plan, "id1"), IsEmpty());
@@ -95,7 +103,7 @@ TEST_F(CgroupTreeTest, MissingTreeMeansNoCgroups) {
 
 TEST(CgroupTest, ProcessesAreKilledAndTheGroupIsGone) {
   const std::string id = RandomId();
-  auto plan = PlanCgroup("/sys/fs/cgroup", absl::StrCat("/podvisor-test-", id.substr(0, 8)), id);
+  auto plan = PlanCgroup("/sys/fs/cgroup", absl::StrCat("/podvisor-test-", id.substr(0, 8)), CgroupParent::kOthers, id);
   ASSERT_OK(plan);
   const std::vector<std::string> procs = MakeCgroup(*plan, id);
   if (procs.empty()) GTEST_SKIP() << "cgroups can't be made here";

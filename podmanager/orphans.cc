@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
@@ -26,7 +27,11 @@ absl::Status RemoveOrphan(PodContext& context, const std::string& id) {
     RETURN_IF_ERROR(driver->CleanUp(id, SandboxRuntimeDir(context.options.run_dir, id)), "VM");
   }
   if (!context.options.cgroup_root.empty()) {
-    RETURN_IF_ERROR(RemoveCgroup(FindCgroup(context.options.cgroup_root, id), deadline));
+    CgroupPlan plan = FindCgroup(context.options.cgroup_root, id);
+    ASSIGN_OR_RETURN(CgroupPlan ours, PlanCgroup(context.options.cgroup_root, context.options.default_cgroup_parent,
+                                                 CgroupParent::kOurs, id));
+    plan.created_parents = std::move(ours.created_parents);
+    RETURN_IF_ERROR(RemoveCgroup(plan, deadline));
   }
   RETURN_IF_ERROR(RemoveRuntimeFiles(context, id));
   ASSIGN_OR_RETURN(std::vector<std::string> namespaces, context.network.ListNamespaces());

@@ -108,7 +108,9 @@ absl::Status PodManagerImpl::NetworkReady() { return context_.network.Ready(); }
 
 std::vector<RuntimeHandlerInfo> PodManagerImpl::Handlers() {
   std::vector<RuntimeHandlerInfo> infos;
-  for (const auto& [name, handler] : context_.options.handlers) infos.push_back({.name = name});
+  for (const auto& [name, handler] : context_.options.handlers) {
+    infos.push_back({.name = name, .recursive_read_only_mounts = handler.hypervisor->capabilities().shared_folder});
+  }
   return infos;
 }
 

@@ -60,6 +60,7 @@ void UndoSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox) {
     sandbox->Observe(SandboxPhase::kCreating, SandboxPhase::kFailed, [&](SandboxRecord& record) {
       record.set_reason(absl::StrCat("half made by an earlier podvisord: ", status.message()));
     });
+    context.Changed(*sandbox);
     return sandbox->created().Set(absl::OkStatus());
   }
   spdlog::info("sandbox {}: half made by an earlier podvisord, undone", sandbox->id());
@@ -107,6 +108,7 @@ void UndoContainer(PodContext& context, const std::shared_ptr<Container>& contai
       record.set_reason("CreateError");
       record.set_message(std::string(status.message()));
     });
+    context.Changed(*container);
     return container->created().Set(absl::OkStatus());
   }
   spdlog::info("container {}: half made by an earlier podvisord, undone", container->id());

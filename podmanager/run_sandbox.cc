@@ -72,6 +72,7 @@ class Creation {
     const std::string reason = absl::StrCat(status.message(), "; ", undone.message());
     sandbox_->Observe(SandboxPhase::kCreating, SandboxPhase::kFailed,
                       [&](SandboxRecord& record) { record.set_reason(reason); });
+    context_.Changed(*sandbox_);
     return absl::Status(status.code(), reason);
   }
 
@@ -113,9 +114,9 @@ class Creation {
     CgroupPlan plan;
     const std::string& parent = sandbox_->config().cgroup_parent();
     if (!context_.options.cgroup_root.empty()) {
-      ASSIGN_OR_RETURN(plan,
-                       PlanCgroup(context_.options.cgroup_root,
-                                  parent.empty() ? context_.options.default_cgroup_parent : parent, sandbox_->id()));
+      const CgroupParent owner = parent.empty() ? CgroupParent::kOurs : CgroupParent::kOthers;
+      const std::string& path = parent.empty() ? context_.options.default_cgroup_parent : parent;
+      ASSIGN_OR_RETURN(plan, PlanCgroup(context_.options.cgroup_root, path, owner, sandbox_->id()));
     }
     Undo("delete record",
          [&context = context_](Sandbox& sandbox, absl::Time) { return context.store.DeleteSandbox(sandbox.id()); });

@@ -61,6 +61,15 @@ absl::Status CallStart(AgentClient& agent, const std::string& container_id, absl
   return status;
 }
 
+// A program without stdin reads the end of the file, as with /dev/null (a terminal stays open). Nobody waits for the
+// answer: if the guest can't be reached, the container has worse troubles.
+void CloseStdin(AgentClient& agent, const std::string& container_id, absl::Duration timeout) {
+  grpc::CloseStdinRequest request;
+  request.set_container_id(container_id);
+  agent.CallAsync(kAgentService, "CloseStdin", request, absl::Now() + timeout,
+                  [](const absl::StatusOr<std::string>&) {});
+}
+
 void MarkStartError(PodContext& context, Container& container, const absl::Status& error) {
   StopWatching(container);
   const int64_t now = absl::ToUnixNanos(context.timestamps.Next());
@@ -95,6 +104,8 @@ absl::Status StartContainerInGuest(PodContext& context, const std::shared_ptr<Co
     if (!context.stopping) MarkStartError(context, *container, status);
     return Annotate(std::move(status), "start container ", container->id());
   }
+  if (!container->config().stdin() && !container->config().tty())
+    CloseStdin(*guest.agent, container->id(), sandbox->timeouts().agent_call);
   if (const auto exit = container->watchers().exit) exit->Arm();
   spdlog::info("container {}: started", container->id());
   context.Changed(*container);

@@ -70,7 +70,8 @@ ContainerStatus Show(const Container& container, Detail detail) {
   status.state = ShownAs(FromRecord(record.phase()));
   status.created_at = TimeOf(record.created_at_ns());
   // A container that is being started is shown as created.
-  if (status.state != ContainerState::kCreated) status.started_at = TimeOf(record.started_at_ns());
+  const bool shown_started = status.state != ContainerState::kCreated;
+  status.started_at = shown_started ? TimeOf(record.started_at_ns()) : absl::InfinitePast();
   status.finished_at = TimeOf(record.finished_at_ns());
   status.exit_code = record.exit_code();
   status.reason = record.reason();

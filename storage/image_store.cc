@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "base/atomic_file.h"
 #include "base/status_macros.h"
 #include "storage/content/durable_file.h"
@@ -23,8 +24,8 @@ namespace {
 
 constexpr size_t kMaxAccounts = 1 << 20;
 
-// Lock order: a pass of image_gate_, then one of blob_gate_, then the catalog's mutex. No lock of our own is held while
-// anything is fetched, unpacked or deleted.
+// Lock order: a pass of image_gate_, then one of blob_gate_, then the catalog's mutex; trash_mu_ alone. No lock that
+// another call needs is held while anything is fetched, unpacked or deleted.
 class ImageStoreImpl : public ImageStore {
  public:
   ImageStoreImpl(ImageStoreOptions options, ImageFiles files)
@@ -59,6 +60,7 @@ class ImageStoreImpl : public ImageStore {
   KeyedGate image_gate_;
   KeyedGate blob_gate_;
   std::atomic<uint64_t> trash_count_{0};
+  absl::Mutex trash_mu_;  // who empties the trash; nobody else waits for it
 };
 
 absl::Status ImageStoreImpl::Init(StateDb& db) {
@@ -101,6 +103,7 @@ void ImageStoreImpl::CollectGarbage() {
       }
     }
   });
+  absl::MutexLock lock(&trash_mu_);  // two would get into each other's way
   const absl::StatusOr<std::vector<std::string>> names = ListFolder(files_.trash());
   if (!names.ok()) return;
   for (const std::string& name : *names)

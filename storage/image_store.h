@@ -86,8 +86,10 @@ struct ImageStoreOptions {
 //
 // Errors: kInvalidArgument for a malformed reference, kNotFound for an image that the registry or the store lacks,
 // kUnauthenticated or kPermissionDenied from the registry, kUnavailable if it can't be reached, kDeadlineExceeded,
-// kDataLoss for a wrong digest or a truncated layer, kResourceExhausted for a full disk. After an error nothing of the
-// pull is listed; verified blobs stay for the next try until garbage collection.
+// kCancelled, kDataLoss for a wrong digest, a truncated or malformed layer and names that lead out of the image,
+// kUnimplemented for what is not supported (schema 1, foreign layers), kResourceExhausted for a full disk. After an
+// error nothing of the pull is listed; verified blobs stay for the next try until garbage collection (at start, when an
+// image's content goes, and when the disk is full).
 class ImageStore {
  public:
   // Reads the records from `db` (which outlives the store) and removes what an interrupted pull or removal left.
@@ -101,14 +103,16 @@ class ImageStore {
   // it. Returns the image's id.
   virtual absl::StatusOr<std::string> Import(const std::string& path, const std::string& name) = 0;
 
-  // By id ("sha256:..." or the bare digest), tag or digest reference.
+  // By id ("sha256:...", the bare digest, or an unambiguous beginning of it), tag or digest reference.
   virtual absl::StatusOr<Image> Find(const std::string& reference) = 0;
   virtual std::vector<Image> List() = 0;
 
   // Drops all names of the image at once; its content goes when the last lease ends. Success if there is no such image.
   virtual absl::Status Remove(const std::string& reference) = 0;
 
-  // Keeps the image's content for `holder` (a container id), over restarts too, until Release(). Idempotent.
+  // Keeps the image's content for `holder` (a container id), over restarts too, until Release(). Idempotent, even if
+  // the image was removed meanwhile. One image per holder: kFailedPrecondition for another; a container that mounts
+  // images as well needs a holder for each ("ID/volume/0").
   virtual absl::StatusOr<RootfsLease> Lease(const std::string& reference, const std::string& holder) = 0;
   virtual absl::Status Release(const std::string& holder) = 0;
   virtual std::vector<std::string> LeaseHolders() = 0;

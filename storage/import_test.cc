@@ -19,9 +19,7 @@ namespace {
 
 using absl::StatusCode;
 using nlohmann::json;
-using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
 class ImportTest : public testing::Test {
@@ -55,7 +53,7 @@ class ImportTest : public testing::Test {
       const std::string path = folder + "/" + name;
       ASSERT_EQ(::lstat(path.c_str(), &st), 0);
       if (S_ISDIR(st.st_mode))
-        Collect(path, below + name + "/", entries);
+        Collect(path, absl::StrCat(below, name, "/"), entries);
       else
         entries.push_back({.name = below + name, .content = *ReadFile(path, 64 << 20)});
     }

@@ -1,5 +1,7 @@
 #include "agent/client/agent_client.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,8 @@ namespace {
 
 // Of a frame, left to the names of service and method and to the timeout.
 constexpr size_t kEnvelopeBytes = 1024;
+// Of one health check: what a guest lost while it booted is asked again.
+constexpr absl::Duration kCheckTimeout = absl::Seconds(5);
 // Between two health checks that the agent itself has answered with an error.
 constexpr absl::Duration kNotServingPause = absl::Milliseconds(100);
 
@@ -30,10 +34,13 @@ class TtrpcClient : public AgentClient {
     grpc::CheckRequest request;
     grpc::HealthCheckResponse response;
     while (true) {
-      absl::Status checked = Call(kHealthService, "Check", request, &response, deadline);
+      absl::Status checked =
+          Call(kHealthService, "Check", request, &response, std::min(deadline, absl::Now() + kCheckTimeout));
       if (checked.ok() && response.status() == grpc::HealthCheckResponse::SERVING) return checked;
-      if (absl::IsDeadlineExceeded(checked) || absl::IsCancelled(checked)) return checked;
-      if (absl::IsUnavailable(checked)) continue;  // the next call waits for the next connection
+      if (absl::IsCancelled(checked)) return checked;
+      if (absl::IsDeadlineExceeded(checked) && absl::Now() >= deadline) return checked;
+      // The next call waits for the next connection.
+      if (absl::IsUnavailable(checked) || absl::IsDeadlineExceeded(checked)) continue;
       if (core_->WaitClosed(std::min(deadline, absl::Now() + kNotServingPause))) {
         return absl::CancelledError("agent client closed");
       }
@@ -55,8 +62,8 @@ class TtrpcClient : public AgentClient {
     call->done = std::move(done);
     const size_t size = request.ByteSizeLong();
     if (size > kMaxFramePayloadBytes - kEnvelopeBytes) {
-      core_->Reject(std::move(call), absl::OutOfRangeError(absl::StrCat("request of ", size, " bytes to ", method,
-                                                                        " is larger than a ttrpc frame may be")));
+      core_->Enqueue(std::move(call), absl::OutOfRangeError(absl::StrCat("request of ", size, " bytes to ", method,
+                                                                         " is larger than a ttrpc frame may be")));
       return;
     }
     ttrpc::Request envelope;

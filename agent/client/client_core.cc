@@ -77,10 +77,10 @@ void ClientCore::Submit(AgentCallPtr call) {
         absl::StrCat("agent at ", Where(channel_), " takes no more: ", calls - 1, " calls are under way"));
   }
   call->admitted = true;
-  Reject(std::move(call), std::move(admitted));
+  Enqueue(std::move(call), std::move(admitted));
 }
 
-void ClientCore::Reject(AgentCallPtr call, absl::Status why) {
+void ClientCore::Enqueue(AgentCallPtr call, absl::Status why) {
   bool first;
   {
     absl::MutexLock lock(&mu_);

@@ -31,8 +31,8 @@ class ClientCore : public Connection::Owner, public std::enable_shared_from_this
   // From any thread.
   void Start();
   void Submit(AgentCallPtr call);
-  // The callback gets `why`, from the event loop.
-  void Reject(AgentCallPtr call, absl::Status why);
+  // Hands the call to the event loop; with an error in `why`, only for its callback to get that.
+  void Enqueue(AgentCallPtr call, absl::Status why);
   void ShutDown();
   // In the event loop's thread it happens at once.
   void ShutDownAndWait();

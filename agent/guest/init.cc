@@ -1,22 +1,21 @@
 #include "agent/guest/init.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/guest/log.h"
+#include "agent/guest/modules.h"
 #include "agent/guest/network/network.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/text_file.h"
 #include "base/status_macros.h"
-#include "base/unique_fd.h"
 
 namespace podvisor::guest {
 namespace {
@@ -59,14 +58,14 @@ absl::Status CoverInitramfs() {
 void LoadModules(const char* list) {
   for (const std::string& path : SplitWords(ReadTextOrEmpty(list), "\n")) {
     if (path[0] == '#') continue;
-    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.ok()) {
-      Log("module ", path, ": ", ErrnoStatus(errno, "open").message());
+    if (const absl::Status status = LoadModuleFile(path); !status.ok()) Log(status.message());
+  }
+  // Only where the machine has one: 19 is virtio's number of a socket device.
+  for (const std::string& device : ListFolder("/sys/bus/virtio/devices")) {
+    if (::strtoul(ReadTextOrEmpty("/sys/bus/virtio/devices/" + device + "/device").c_str(), nullptr, 16) != 19)
       continue;
-    }
-    if (::syscall(SYS_finit_module, file.get(), "", 0) != 0 && errno != EEXIST) {
-      Log("module ", path, ": ", ErrnoStatus(errno, "finit_module").message());
-    }
+    const absl::Status status = LoadModule("vmw_vsock_virtio_transport");
+    if (!status.ok()) Log(status.message());
   }
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ namespace podvisor::guest {
 namespace {
 
 constexpr size_t kMaxConnections = 64;
+constexpr absl::string_view kUnreadySuffix = "~";
 
 }  // namespace
 
@@ -25,17 +27,21 @@ Server::~Server() {
 absl::Status Server::ListenUnix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+  if (path.empty() || path.size() + kUnreadySuffix.size() >= sizeof(address.sun_path)) {
     return absl::InvalidArgumentError(absl::StrCat("socket path ", path, ": empty or longer than the kernel allows"));
   }
-  path.copy(address.sun_path, path.size());
+  // It gets its name when it listens: who finds it can connect.
+  const std::string unready = absl::StrCat(path, kUnreadySuffix);
+  unready.copy(address.sun_path, unready.size());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  ::unlink(path.c_str());
+  ::unlink(unready.c_str());
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
     return ErrnoStatus(errno, absl::StrCat("bind ", path));
   }
+  RETURN_IF_ERROR(Listen(std::move(fd)), path);
+  if (::rename(unready.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, absl::StrCat("rename to ", path));
   unix_path_ = path;
-  return Listen(std::move(fd));
+  return absl::OkStatus();
 }
 
 absl::Status Server::ListenVsock(uint32_t port) {

@@ -27,7 +27,7 @@ absl::Status PathText(const Field& field, absl::string_view value) {
 }  // namespace
 
 std::string Field::path() const {
-  const std::string own = index_ >= 0 ? absl::StrCat("[", index_, "]") : std::string(name_);
+  std::string own = index_ >= 0 ? absl::StrCat("[", index_, "]") : std::string(name_);
   if (parent_ == nullptr) return own;
   return absl::StrCat(parent_->path(), index_ >= 0 ? "" : ".", own);
 }

@@ -1,7 +1,7 @@
-"""A CRI client for tests: every RPC of both services by its name, requests as dictionaries.
+"""A CRI client for tests: every RPC of both services by its name, requests as dictionaries, `deadline` in seconds.
 
     cri = Cri("/run/podvisor/podvisor.sock")
-    pod = cri.RunPodSandbox(config={"metadata": {"name": "a"}}, timeout=60).pod_sandbox_id
+    pod = cri.RunPodSandbox(config={"metadata": {"name": "a"}}, deadline=60).pod_sandbox_id
 
 Errors are grpc.RpcError. No generated code: the messages come from the .proto file, compiled when first used.
 """
@@ -54,10 +54,10 @@ class Cri:
                 return functools.partial(self._call, service, method)
         raise AttributeError(name)
 
-    def _call(self, service, method, timeout=120, **fields):
+    def _call(self, service, method, deadline=180, **fields):
         request = json_format.ParseDict(fields, _message(method.input_type.full_name)())
         response = _message(method.output_type.full_name)
         call = self._channel.unary_unary(f"/runtime.v1.{service}/{method.name}",
                                          request_serializer=lambda m: m.SerializeToString(),
                                          response_deserializer=response.FromString)
-        return call(request, timeout=timeout)
+        return call(request, timeout=deadline)

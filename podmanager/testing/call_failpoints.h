@@ -35,7 +35,7 @@ class CallFailpoints {
   // Waits until a call has come that is held; false after a minute.
   bool AwaitHeld(const std::string& call) {
     absl::MutexLock lock(&mu_);
-    const auto waiting = [this, &call] { return waiting_[call] > 0; };
+    const auto waiting = [this, &call]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return waiting_[call] > 0; };
     return mu_.AwaitWithTimeout(absl::Condition(&waiting), absl::Minutes(1));
   }
   int calls(const std::string& call) {
@@ -48,7 +48,7 @@ class CallFailpoints {
     absl::MutexLock lock(&mu_);
     ++calls_[call];
     ++waiting_[call];
-    const auto free = [this, &call] { return held_.count(call) == 0; };
+    const auto free = [this, &call]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return held_.count(call) == 0; };
     mu_.Await(absl::Condition(&free));
     --waiting_[call];
     std::deque<absl::Status>& failures = failures_[call];

@@ -111,7 +111,7 @@ bool PodsTest::Await(const std::function<bool()>& condition) {
     }
     if (condition()) return true;
     absl::MutexLock lock(&mu_);
-    const auto changed = [this, seen] { return changes_ != seen; };
+    const auto changed = [this, seen]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return changes_ != seen; };
     if (!mu_.AwaitWithDeadline(absl::Condition(&changed), deadline)) return false;
   }
 }

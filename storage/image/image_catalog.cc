@@ -111,14 +111,15 @@ absl::Status ImageCatalog::Commit(const ImageRecord& added) {
   return absl::OkStatus();
 }
 
+const ImageRecord* ImageCatalog::ListedLocked(const std::string& id) const {
+  const auto found = images_.find(id);
+  return found == images_.end() || found->second.removed() ? nullptr : &found->second;
+}
+
 const ImageRecord* ImageCatalog::FindLocked(const std::string& reference, absl::Status& status) const {
-  const auto by_id = [&](const std::string& id) -> const ImageRecord* {
-    const auto found = images_.find(id);
-    return found == images_.end() || found->second.removed() ? nullptr : &found->second;
-  };
   status = absl::NotFoundError(absl::StrCat("no image \"", reference, "\" in the image store"));
-  if (Digest::Parse(reference).ok()) return by_id(reference);
-  if (Digest::Parse("sha256:" + reference).ok()) return by_id("sha256:" + reference);
+  if (Digest::Parse(reference).ok()) return ListedLocked(reference);
+  if (Digest::Parse("sha256:" + reference).ok()) return ListedLocked("sha256:" + reference);
   const absl::StatusOr<ImageReference> parsed = ImageReference::Parse(reference);
   if (parsed.ok()) {
     const std::string name = parsed->ToString();

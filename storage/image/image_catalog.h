@@ -66,6 +66,7 @@ class ImageCatalog {
 
  private:
   explicit ImageCatalog(StateDb& db) : db_(db) {}
+  const ImageRecord* ListedLocked(const std::string& id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   const ImageRecord* FindLocked(const std::string& reference, absl::Status& status) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool IsLeasedLocked(const std::string& id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);

@@ -22,7 +22,6 @@ namespace podvisor {
 namespace {
 
 using absl::StatusCode;
-using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 class LayerUnpackerTest : public testing::Test {

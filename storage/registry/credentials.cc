@@ -17,7 +17,7 @@ constexpr size_t kMaxConfig = 1 << 20;
 // "https://index.docker.io/v1/" and "registry-1.docker.io" are one registry; scheme and path say nothing.
 std::string CanonicalHost(absl::string_view address) {
   if (!absl::ConsumePrefix(&address, "https://")) absl::ConsumePrefix(&address, "http://");
-  const std::string host(address.substr(0, address.find('/')));
+  std::string host(address.substr(0, address.find('/')));
   if (host == "index.docker.io" || host == "registry-1.docker.io") return "docker.io";
   return host;
 }

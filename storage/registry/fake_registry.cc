@@ -83,7 +83,7 @@ void FakeRegistry::Accept() {
 
 Digest FakeRegistry::PutBlob(const std::string& content) {
   absl::MutexLock lock(&mu_);
-  const Digest digest = Digest::Of(content);
+  Digest digest = Digest::Of(content);
   blobs_[digest.ToString()] = content;
   return digest;
 }
@@ -91,7 +91,7 @@ Digest FakeRegistry::PutBlob(const std::string& content) {
 Digest FakeRegistry::PutManifest(const std::string& repository, const std::string& tag, const std::string& content,
                                  const std::string& media_type) {
   absl::MutexLock lock(&mu_);
-  const Digest digest = Digest::Of(content);
+  Digest digest = Digest::Of(content);
   manifests_[absl::StrCat(repository, "/", digest.ToString())] = {content, media_type};
   if (!tag.empty()) manifests_[absl::StrCat(repository, "/", tag)] = {content, media_type};
   return digest;

@@ -29,14 +29,10 @@ bool IsFinal(const absl::Status& status) {
   return absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) || absl::IsResourceExhausted(status);
 }
 
-bool IsOverload(int status) { return status == 429 || status == 500 || (status >= 502 && status <= 504); }
-
-absl::Duration PauseBefore(int attempt, const HttpResponse* response) {
-  absl::Duration pause = kFirstPause * (1 << std::min(attempt, 6));
-  int seconds = 0;
-  if (response != nullptr && absl::SimpleAtoi(response->Header("retry-after"), &seconds) && seconds >= 0)
-    pause = absl::Seconds(seconds);
-  return std::min(pause, kLongestPause);
+// Before the next attempt, counted from 1: what the registry asked for, else longer each time.
+absl::Duration PauseBefore(int attempt, absl::Duration retry_after) {
+  const absl::Duration pause = kFirstPause * (1 << std::min(attempt - 1, 6));
+  return std::min(retry_after == absl::InfiniteDuration() ? pause : retry_after, kLongestPause);
 }
 
 }  // namespace
@@ -137,27 +133,21 @@ absl::StatusOr<HttpResponse> RegistryClient::GetAuthorized(HttpClient& http, con
 }
 
 absl::StatusOr<HttpResponse> RegistryClient::Get(HttpClient& http, const RegistryHost& host, const std::string& path,
-                                                 const std::string& accept, const std::function<std::string()>& range,
-                                                 const HttpSink& sink, const Interruption& interruption) {
+                                                 const std::string& accept, const std::string& range,
+                                                 const HttpSink& sink, const Interruption& interruption,
+                                                 absl::Duration& retry_after) {
   HttpRequest request;
   request.url = absl::StrCat(host.base_url, "/", options_.repository, path);
   if (!host.namespace_argument.empty()) absl::StrAppend(&request.url, "?ns=", UrlEscape(host.namespace_argument));
   request.headers = host.headers;
   if (!accept.empty()) request.headers.emplace_back("Accept", accept);
   request.tls = host.tls;
-  for (int attempt = 0;; ++attempt) {
-    if (range != nullptr) request.range = range();
-    absl::StatusOr<HttpResponse> response = GetAuthorized(http, host, request, sink, interruption);
-    const bool last = attempt + 1 == kMaxAttempts;
-    if (response.ok() && !IsOverload(response->status)) {
-      if (response->status >= 200 && response->status <= 299) return response;
-      return ErrorOf(*response, "");
-    }
-    // A broken body is the caller's to resume: it knows what has arrived.
-    if (!response.ok() && (!absl::IsUnavailable(response.status()) || range != nullptr)) return response;
-    if (last) return response.ok() ? ErrorOf(*response, "") : response.status();
-    RETURN_IF_ERROR(interruption.Pause(PauseBefore(attempt, response.ok() ? &*response : nullptr)), request.url);
-  }
+  request.range = range;
+  ASSIGN_OR_RETURN(HttpResponse response, GetAuthorized(http, host, request, sink, interruption));
+  if (response.status >= 200 && response.status <= 299) return response;
+  int seconds = 0;
+  if (absl::SimpleAtoi(response.Header("retry-after"), &seconds) && seconds >= 0) retry_after = absl::Seconds(seconds);
+  return ErrorOf(response, "");
 }
 
 absl::StatusOr<FetchedManifest> RegistryClient::FetchManifest(HttpClient& http, const std::string& tag_or_digest,
@@ -167,25 +157,20 @@ absl::StatusOr<FetchedManifest> RegistryClient::FetchManifest(HttpClient& http, 
   RETURN_IF_ERROR(ForEachHost(
       wanted.ok() ? Need::kPull : Need::kResolve, absl::StrCat("manifest ", options_.repository, " ", tag_or_digest),
       [&](const RegistryHost& host) -> absl::Status {
-        // A retry starts a new response: the sink sees that by the response's address no more than we do, so each
-        // request begins with an empty content.
-        const auto clear = [&] {
-          manifest.content.clear();
-          return std::string();
-        };
         absl::StatusOr<HttpResponse> response;
-        for (int attempt = 0;; ++attempt) {
-          response = Get(
-              http, host, absl::StrCat("/manifests/", tag_or_digest), kManifestTypes, clear,
-              [&](const HttpResponse&, absl::string_view data) -> absl::Status {
-                if (manifest.content.size() + data.size() > kMaxManifest)
-                  return absl::DataLossError("the manifest has more than 4 MiB");
-                absl::StrAppend(&manifest.content, data);
-                return absl::OkStatus();
-              },
-              interruption);
-          if (!absl::IsUnavailable(response.status()) || attempt + 1 >= kMaxAttempts) break;
-          RETURN_IF_ERROR(interruption.Pause(PauseBefore(attempt, nullptr)));
+        const HttpSink sink = [&](const HttpResponse&, absl::string_view data) -> absl::Status {
+          if (manifest.content.size() + data.size() > kMaxManifest)
+            return absl::DataLossError("the manifest has more than 4 MiB");
+          absl::StrAppend(&manifest.content, data);
+          return absl::OkStatus();
+        };
+        for (int attempt = 1;; ++attempt) {
+          manifest.content.clear();
+          absl::Duration retry_after = absl::InfiniteDuration();
+          response = Get(http, host, absl::StrCat("/manifests/", tag_or_digest), kManifestTypes, "", sink, interruption,
+                         retry_after);
+          if (!absl::IsUnavailable(response.status()) || attempt == kMaxAttempts) break;
+          RETURN_IF_ERROR(interruption.Pause(PauseBefore(attempt, retry_after)), host.base_url);
         }
         RETURN_IF_ERROR(response.status());
         manifest.digest = Digest::Of(manifest.content);
@@ -231,20 +216,18 @@ absl::Status RegistryClient::FetchBlobFrom(HttpClient& http, const RegistryHost&
       on_bytes(static_cast<int64_t>(data.size()));
       return absl::OkStatus();
     };
-    const auto range = [&] {
-      first = true;
-      return writer.written() == 0 ? std::string() : absl::StrCat("bytes=", writer.written(), "-");
-    };
+    const std::string range = before == 0 ? "" : absl::StrCat("bytes=", before, "-");
+    absl::Duration retry_after = absl::InfiniteDuration();
     const absl::StatusOr<HttpResponse> response =
-        Get(http, host, absl::StrCat("/blobs/", digest.ToString()), "", range, sink, interruption);
+        Get(http, host, absl::StrCat("/blobs/", digest.ToString()), "", range, sink, interruption, retry_after);
     if (response.ok()) return writer.Commit();
     if (!absl::IsUnavailable(response.status())) return response.status();
     fruitless = writer.written() > before ? 0 : fruitless + 1;
-    if (fruitless >= kMaxAttempts || transfer >= kMaxBlobTransfers)
+    if (fruitless == kMaxAttempts || transfer >= kMaxBlobTransfers)
       return writer.written() == 0 ? response.status()
                                    : absl::DataLossError(absl::StrCat("truncated: ", writer.written(),
                                                                       " bytes came: ", response.status().message()));
-    RETURN_IF_ERROR(interruption.Pause(PauseBefore(fruitless, nullptr)), host.base_url);
+    RETURN_IF_ERROR(interruption.Pause(PauseBefore(fruitless + 1, retry_after)), host.base_url);
     if (fruitless == 2) RETURN_IF_ERROR(restart());  // perhaps it is resuming that this host can't do
   }
 }

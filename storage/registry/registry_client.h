@@ -55,10 +55,10 @@ class RegistryClient {
   enum class Need { kResolve, kPull };
   absl::Status ForEachHost(Need need, const std::string& what,
                            const std::function<absl::Status(const RegistryHost&)>& attempt);
-  // One request with authorization and, where the host is overloaded or not there, retries.
+  // One request with authorization; kUnavailable is worth another. `retry_after` is set if the host says when.
   absl::StatusOr<HttpResponse> Get(HttpClient& http, const RegistryHost& host, const std::string& path,
-                                   const std::string& accept, const std::function<std::string()>& range,
-                                   const HttpSink& sink, const Interruption& interruption);
+                                   const std::string& accept, const std::string& range, const HttpSink& sink,
+                                   const Interruption& interruption, absl::Duration& retry_after);
   absl::StatusOr<HttpResponse> GetAuthorized(HttpClient& http, const RegistryHost& host, HttpRequest request,
                                              const HttpSink& sink, const Interruption& interruption);
   // The value of the Authorization header that answers a 401.

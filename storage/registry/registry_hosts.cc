@@ -32,7 +32,7 @@ std::string FindFolder(const std::string& certs_dir, const std::string& domain) 
   names.push_back(domain);
   names.push_back("_default");
   for (const std::string& name : names) {
-    const std::string folder = absl::StrCat(certs_dir, "/", name);
+    std::string folder = absl::StrCat(certs_dir, "/", name);
     if (::access(absl::StrCat(folder, "/hosts.toml").c_str(), F_OK) == 0) return folder;
   }
   return "";
@@ -134,10 +134,8 @@ class HostReader {
   absl::Status ReadClient(TlsOptions& tls) const {
     const toml::node* node = table_.get("client");
     if (node == nullptr) return absl::OkStatus();
-    if (const toml::array* array = node->as_array(); array != nullptr && !array->empty() && array->get(0)->is_array())
-      node = array->get(0);
-    else if (array != nullptr && !array->empty())
-      node = array->get(0);
+    const toml::array* array = node->as_array();
+    if (array != nullptr && !array->empty()) node = array->get(0);
     ASSIGN_OR_RETURN(const std::vector<std::string> pair, Strings("client", node));
     if (pair.empty() || pair.size() > 2) return Error("client", "must be a file or pairs of certificate and key");
     tls.client_cert = Path(pair[0]);

@@ -20,7 +20,7 @@ void Pad(std::string& tar) { tar.resize((tar.size() + kBlock - 1) / kBlock * kBl
 void Header(std::string& tar, char type, const std::string& name, const std::string& link, size_t size,
             const TarEntry& entry) {
   char header[kBlock] = {};
-  memcpy(header, name.data(), std::min<size_t>(name.size(), 100));
+  std::copy_n(name.data(), std::min<size_t>(name.size(), 100), header);
   snprintf(header + 100, 8, "%07o", entry.mode & 07777);
   snprintf(header + 108, 8, "%07o", static_cast<unsigned int>(std::min<uint64_t>(entry.uid, 07777777)));
   snprintf(header + 116, 8, "%07o", static_cast<unsigned int>(std::min<uint64_t>(entry.gid, 07777777)));
@@ -28,8 +28,8 @@ void Header(std::string& tar, char type, const std::string& name, const std::str
   snprintf(header + 136, 12, "%011lo", static_cast<long>(entry.mtime));
   memset(header + 148, ' ', 8);
   header[156] = type;
-  memcpy(header + 157, link.data(), std::min<size_t>(link.size(), 100));
-  memcpy(header + 257, "ustar\00000", 8);
+  std::copy_n(link.data(), std::min<size_t>(link.size(), 100), header + 157);
+  std::copy_n("ustar\00000", 8, header + 257);
   snprintf(header + 329, 8, "%07o", entry.major);
   snprintf(header + 337, 8, "%07o", entry.minor);
   unsigned int sum = 0;

@@ -10,6 +10,7 @@
 
 #include "agent/guest/launch/mount_options.h"
 #include "agent/guest/log.h"
+#include "agent/guest/modules.h"
 #include "agent/guest/storages/block_devices.h"
 #include "agent/guest/text_file.h"
 #include "base/status_macros.h"
@@ -137,6 +138,22 @@ absl::Status MountOne(const grpc::Storage& storage, const std::string& device, M
   return SetGroup(storage);
 }
 
+// What a driver or a file system needs of the kernel, where that is not there yet. Should it be missing, the mount says
+// so better than we could.
+void LoadModulesFor(const grpc::Storage& storage) {
+  std::vector<std::string> names;
+  if (storage.driver() == "scsi") names = {"virtio_scsi", "sd_mod"};
+  if (storage.driver() == "virtio-fs") names = {"virtiofs"};
+  if (storage.driver() == "9p") names = {"9pnet_virtio", "9p"};
+  if (storage.driver() == "overlayfs") names = {"overlay"};
+  if (storage.driver() == "blk" || storage.driver() == "scsi") names.push_back(storage.fstype());
+  const std::string known = ReadTextOrEmpty("/proc/filesystems");
+  for (const std::string& name : names) {
+    if (name.empty() || name.find('/') != std::string::npos) continue;
+    if (known.find("\t" + name + "\n") == std::string::npos) (void)LoadModule(name);
+  }
+}
+
 // The rest of a list, one storage after another.
 struct Progress {
   Uevents& uevents;
@@ -150,6 +167,7 @@ void Continue(const std::shared_ptr<Progress>& progress) {
   if (progress->next == progress->storages.size()) return progress->done(absl::OkStatus());
   const grpc::Storage& storage = progress->storages[progress->next];
   const std::string& driver = storage.driver();
+  LoadModulesFor(storage);
   const auto mount = [progress](absl::StatusOr<std::string> device) {
     const grpc::Storage& storage = progress->storages[progress->next];
     const absl::Status status =

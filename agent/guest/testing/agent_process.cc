@@ -59,7 +59,7 @@ AgentProcess::AgentProcess() {
   made_run_folder_ = ::access(kRunFolder, F_OK) != 0;
   MakeRootfs();
   const int watch = ::inotify_init1(IN_CLOEXEC);
-  ::inotify_add_watch(watch, folder_.c_str(), IN_CREATE);
+  ::inotify_add_watch(watch, folder_.c_str(), IN_MOVED_TO);
   const std::string agent = std::filesystem::absolute(kAgent);
   const std::string address = "KATA_AGENT_SERVER_ADDR=unix://" + socket_path();
   pid_ = ::fork();
@@ -71,7 +71,7 @@ AgentProcess::AgentProcess() {
     ::perror(agent.c_str());
     ::_exit(127);
   }
-  // The socket appears by bind(); listen() follows at once, but not at the same moment.
+  // The agent gives its socket the name when it listens.
   pollfd ready{.fd = watch, .events = POLLIN, .revents = 0};
   if (::poll(&ready, 1, 60'000) != 1) ADD_FAILURE() << "the agent has made no socket";
   ::close(watch);

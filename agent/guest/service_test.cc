@@ -1,0 +1,190 @@
+// Calls that are not about containers, hostile peers, and the end of the agent; outside of a VM.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "agent/guest/testing/agent_process.h"
+#include "base/status_matchers.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "third_party/wire/health.pb.h"
+
+namespace podvisor::guest {
+namespace {
+
+using absl::StatusCode;
+using testing::Contains;
+using testing::HasSubstr;
+
+constexpr char kService[] = "grpc.AgentService";
+constexpr char kExtension[] = "podvisor.agent.v1.Extension";
+
+class ServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = AgentProcess::WhyNot(); !why.empty()) GTEST_SKIP() << why;
+    agent_ = std::make_unique<AgentProcess>();
+  }
+
+  std::unique_ptr<AgentProcess> agent_;
+};
+
+TEST_F(ServiceTest, HealthDetailsAndHello) {
+  grpc::HealthCheckResponse health;
+  ASSERT_OK(agent_->client().Call("grpc.Health", "Check", grpc::CheckRequest(), &health));
+  EXPECT_EQ(health.status(), grpc::HealthCheckResponse::SERVING);
+  grpc::VersionCheckResponse version;
+  ASSERT_OK(agent_->client().Call("grpc.Health", "Version", grpc::CheckRequest(), &version));
+  EXPECT_NE(version.agent_version(), "");
+  grpc::GuestDetailsResponse details;
+  ASSERT_OK(agent_->client().Call(kService, "GetGuestDetails", grpc::GuestDetailsRequest(), &details));
+  EXPECT_FALSE(details.agent_details().init_daemon());
+  EXPECT_TRUE(details.agent_details().supports_seccomp());
+  EXPECT_THAT(details.agent_details().storage_handlers(), Contains("overlayfs"));
+  podvisor::agent::v1::HelloResponse hello;
+  ASSERT_OK(agent_->client().Call(kExtension, "Hello", podvisor::agent::v1::HelloRequest(), &hello));
+  EXPECT_THAT(hello.features(), Contains("ReadOutput"));
+  EXPECT_EQ(hello.boot_id().size(), 36u);
+}
+
+TEST_F(ServiceTest, UnknownMethodIsNamed) {
+  EXPECT_THAT(agent_->Do("PauseContainer", grpc::PauseContainerRequest()),
+              StatusIs(StatusCode::kUnimplemented, "/grpc.AgentService/PauseContainer"));
+  podvisor::agent::v1::Empty empty;
+  EXPECT_THAT(agent_->client().Call("no.Service", "Method", empty, &empty),
+              StatusIs(StatusCode::kUnimplemented, "/no.Service/Method"));
+}
+
+TEST_F(ServiceTest, BadPayloadIsRefused) {
+  podvisor::agent::v1::HelloResponse junk;
+  junk.set_boot_id("\xff\xff");
+  grpc::SignalProcessRequest request;
+  request.set_container_id("..");
+  EXPECT_THAT(agent_->Do("SignalProcess", request), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(ServiceTest, BrokenFramesEndOnlyTheirConnection) {
+  const auto bad = agent_->Connect();
+  bad->SendRaw(std::string(10, '\xff'));
+  EXPECT_TRUE(bad->WaitClosed());
+  const auto half = agent_->Connect();
+  half->SendRaw(std::string("\0\0\0\x50\0", 5));
+  grpc::HealthCheckResponse health;
+  EXPECT_OK(agent_->client().Call("grpc.Health", "Check", grpc::CheckRequest(), &health));
+}
+
+TEST_F(ServiceTest, ManyConnections) {
+  std::vector<std::unique_ptr<TtrpcTestClient>> clients;
+  for (int i = 0; i < 30; ++i) clients.push_back(agent_->Connect());
+  grpc::HealthCheckResponse health;
+  for (const auto& client : clients) {
+    ASSERT_OK(client->Call("grpc.Health", "Check", grpc::CheckRequest(), &health));
+  }
+}
+
+TEST_F(ServiceTest, SandboxFilesReachContainers) {
+  grpc::CreateSandboxRequest sandbox;
+  sandbox.set_sandbox_id("sb1");
+  sandbox.set_hostname("the-pod");
+  sandbox.add_dns("nameserver 192.0.2.1");
+  sandbox.add_dns("search example");
+  ASSERT_OK(agent_->Do("CreateSandbox", sandbox));
+  ASSERT_OK(agent_->Do("CreateSandbox", sandbox));  // again: the same
+  sandbox.set_sandbox_id("sb2");
+  EXPECT_THAT(agent_->Do("CreateSandbox", sandbox), StatusIs(StatusCode::kAlreadyExists, "sb1"));
+
+  auto request = agent_->Request("c1", {"sh", "-c", "hostname; cat /etc/resolv.conf /etc/hosts; echo x > /dev/shm/x"});
+  for (const char* name : {"resolv.conf", "hosts"}) {
+    grpc::Mount* mount = request.mutable_oci()->add_mounts();
+    mount->set_destination(std::string("/etc/") + name);
+    mount->set_source(std::string("/run/kata-containers/sandbox/") + name);
+    mount->add_options("bind");
+  }
+  grpc::Mount* shm = request.mutable_oci()->add_mounts();
+  shm->set_destination("/dev/shm");
+  shm->set_source("/run/kata-containers/sandbox/shm");
+  shm->add_options("rbind");
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  const std::string output = agent_->Output("c1");
+  EXPECT_THAT(output, HasSubstr("the-pod\nnameserver 192.0.2.1\nsearch example\n127.0.0.1\tlocalhost"));
+  EXPECT_EQ(agent_->WaitExit("c1").exit_code(), 0) << output;
+  request.set_container_id("c2");
+  request.mutable_oci()->mutable_process()->set_args(2, "cat /dev/shm/x");
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c2"));
+  EXPECT_EQ(agent_->Output("c2"), "x\n");
+  // The machine's own name is untouched.
+  char name[65] = {};
+  ::gethostname(name, sizeof(name) - 1);
+  EXPECT_STRNE(name, "the-pod");
+}
+
+TEST_F(ServiceTest, CopyFileInParts) {
+  grpc::CopyFileRequest part;
+  part.set_path("/run/kata-containers/files/sub/file");
+  part.set_file_size(6);
+  part.set_file_mode(0640);
+  part.set_uid(1000);
+  part.set_gid(50);
+  part.set_data("abc");
+  ASSERT_OK(agent_->Do("CopyFile", part));
+  part.set_offset(3);
+  part.set_data("def");
+  ASSERT_OK(agent_->Do("CopyFile", part));
+  auto request = agent_->Request("c1", {"sh", "-c", "cat /f/sub/file; stat -c '%a %u %g' /f/sub/file; ls /f/sub"});
+  grpc::Mount* mount = request.mutable_oci()->add_mounts();
+  mount->set_destination("/f");
+  mount->set_source("/run/kata-containers/files");
+  mount->add_options("bind");
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  EXPECT_EQ(agent_->Output("c1"), "abcdef640 1000 50\nfile\n");
+  for (const char* path : {"/etc/passwd", "/run/kata-containers/../x", "/run/kata-containers/..", "relative"}) {
+    part.set_path(path);
+    EXPECT_THAT(agent_->Do("CopyFile", part), StatusIs(StatusCode::kInvalidArgument)) << path;
+  }
+}
+
+TEST_F(ServiceTest, StatsAndMetrics) {
+  ASSERT_OK(agent_->Create(agent_->Request("c1", {"sleep", "1000"})));
+  ASSERT_OK(agent_->Start("c1"));
+  grpc::StatsContainerRequest request;
+  request.set_container_id("c1");
+  grpc::StatsContainerResponse stats;
+  ASSERT_OK(agent_->client().Call(kService, "StatsContainer", request, &stats));
+  EXPECT_GT(stats.network_stats_size(), 0);
+  grpc::Metrics metrics;
+  ASSERT_OK(agent_->client().Call(kService, "GetMetrics", grpc::GetMetricsRequest(), &metrics));
+  const std::string name = "\npodvisor_agent_resident_memory_bytes ";
+  const size_t at = metrics.metrics().find(name);
+  ASSERT_NE(at, std::string::npos);
+  // SPECIFICATION: less than 4 MB when idle.
+  EXPECT_LT(std::stoul(metrics.metrics().substr(at + name.size())), 4u << 20);
+}
+
+TEST_F(ServiceTest, DestroySandboxEndsEverything) {
+  ASSERT_OK(agent_->Create(agent_->Request("c1", {"sleep", "1000"})));
+  ASSERT_OK(agent_->Start("c1"));
+  podvisor::agent::v1::ListProcessesResponse list;
+  ASSERT_OK(agent_->client().Call(kExtension, "ListProcesses", podvisor::agent::v1::ListProcessesRequest(), &list));
+  ASSERT_EQ(list.processes_size(), 1);
+  const std::string process = "/proc/" + std::to_string(list.processes(0).pid());
+  EXPECT_TRUE(std::filesystem::exists(process));
+  ASSERT_OK(agent_->Do("DestroySandbox", grpc::DestroySandboxRequest()));
+  const int status = agent_->WaitEnd();
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_FALSE(std::filesystem::exists(process));
+}
+
+TEST(AgentBinary, IsSmallAndStatic) {
+  EXPECT_LT(std::filesystem::file_size("agent/guest/podvisor-agent"), 3u << 20);
+  std::ifstream file("agent/guest/podvisor-agent", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(bytes.find("/lib64/ld-linux"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace podvisor::guest

@@ -1,0 +1,233 @@
+// Output, input, terminals and waiting, with the real agent outside of a VM.
+#include <signal.h>
+
+#include "agent/guest/testing/agent_process.h"
+#include "base/status_matchers.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace podvisor::guest {
+namespace {
+
+using absl::StatusCode;
+using podvisor::agent::v1::STDERR;
+using testing::HasSubstr;
+
+constexpr char kService[] = "grpc.AgentService";
+constexpr char kExtension[] = "podvisor.agent.v1.Extension";
+
+class StreamTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = AgentProcess::WhyNot(); !why.empty()) GTEST_SKIP() << why;
+    agent_ = std::make_unique<AgentProcess>();
+  }
+
+  void Run(const std::string& script) {
+    ASSERT_OK(agent_->Create(agent_->Request("c1", {"sh", "-c", script})));
+    ASSERT_OK(agent_->Start("c1"));
+  }
+  static grpc::ReadStreamRequest ReadRequest(uint32_t len) {
+    grpc::ReadStreamRequest request;
+    request.set_container_id("c1");
+    request.set_len(len);
+    return request;
+  }
+  absl::Status WriteStdin(const std::string& data) {
+    grpc::WriteStreamRequest request;
+    request.set_container_id("c1");
+    request.set_data(data);
+    grpc::WriteStreamResponse response;
+    const absl::Status status = agent_->client().Call(kService, "WriteStdin", request, &response);
+    if (status.ok()) {
+      EXPECT_EQ(response.len(), data.size());
+    }
+    return status;
+  }
+  absl::Status CloseStdin() {
+    grpc::CloseStdinRequest request;
+    request.set_container_id("c1");
+    return agent_->Do("CloseStdin", request);
+  }
+  // ReadStdout until the end.
+  std::string TakeAll() {
+    std::string output;
+    grpc::ReadStreamResponse response;
+    while (agent_->client().Call(kService, "ReadStdout", ReadRequest(65536), &response).ok()) output += response.data();
+    return output;
+  }
+
+  std::unique_ptr<AgentProcess> agent_;
+};
+
+TEST_F(StreamTest, UnacknowledgedOutputSurvivesTheClient) {
+  Run("echo one; echo two");
+  EXPECT_EQ(agent_->WaitExit("c1").exit_code(), 0);
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 0, 4, 60'000).data(), "one\n");
+  const auto second = agent_->Connect();
+  podvisor::agent::v1::ReadOutputRequest request;
+  request.set_container_id("c1");
+  request.set_max_bytes(100);
+  podvisor::agent::v1::ReadOutputResponse response;
+  ASSERT_OK(second->Call(kExtension, "ReadOutput", request, &response));
+  EXPECT_EQ(response.data(), "one\ntwo\n");
+  EXPECT_TRUE(response.eof());
+  // Asking for byte 4 gives up those before it.
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 4, 100, 0).data(), "two\n");
+  const auto again = agent_->ReadOutput("c1", "", 0, 100, 0);
+  EXPECT_EQ(again.offset(), 4u);
+  EXPECT_EQ(again.data(), "two\n");
+  request.set_offset(9);
+  EXPECT_THAT(second->Call(kExtension, "ReadOutput", request, &response), StatusIs(StatusCode::kOutOfRange));
+}
+
+TEST_F(StreamTest, MegabyteComesThroughInOrder) {
+  Run("seq 1 150000");
+  std::string expected;
+  for (int i = 1; i <= 150000; ++i) expected += std::to_string(i) + "\n";
+  EXPECT_EQ(agent_->Output("c1"), expected);
+}
+
+TEST_F(StreamTest, FullBufferHoldsTheProgramBack) {
+  Run("seq 1 150000; echo done >&2");
+  // The program writes about 1 MB; 256 KiB and the pipe is all that fits before somebody reads.
+  podvisor::agent::v1::ReadOutputRequest request;
+  request.set_container_id("c1");
+  request.set_stream(STDERR);
+  request.set_max_bytes(10);
+  request.set_wait_ms(300);
+  podvisor::agent::v1::ReadOutputResponse response;
+  ASSERT_OK(agent_->client().Call(kExtension, "ReadOutput", request, &response));
+  EXPECT_EQ(response.data(), "");
+  EXPECT_FALSE(response.eof());
+  EXPECT_EQ(TakeAll().size(), 938'895u);
+  EXPECT_EQ(agent_->Output("c1", "", STDERR), "done\n");
+}
+
+TEST_F(StreamTest, PlainReadBlocksUntilDataAndThenEnds) {
+  Run("cat");
+  const auto reader = agent_->Connect();
+  const uint32_t call = reader->Send(kService, "ReadStdout", ReadRequest(100));
+  ASSERT_OK(WriteStdin("hello\n"));
+  grpc::ReadStreamResponse response;
+  ASSERT_OK(reader->Receive(call, &response));
+  EXPECT_EQ(response.data(), "hello\n");
+  ASSERT_OK(CloseStdin());
+  EXPECT_THAT(reader->Call(kService, "ReadStdout", ReadRequest(100), &response),
+              StatusIs(StatusCode::kInvalidArgument, "eof"));
+  EXPECT_EQ(agent_->WaitExit("c1").exit_code(), 0);
+  EXPECT_THAT(WriteStdin("more"), StatusIs(StatusCode::kFailedPrecondition));
+}
+
+TEST_F(StreamTest, ReaderThatWentAwayTakesNothing) {
+  Run("cat");
+  agent_->Connect()->Send(kService, "ReadStdout", ReadRequest(100));  // and is gone
+  ASSERT_OK(WriteStdin("precious\n"));
+  ASSERT_OK(CloseStdin());
+  EXPECT_EQ(TakeAll(), "precious\n");
+}
+
+TEST_F(StreamTest, LargeInputIsWrittenAsTheProgramReads) {
+  Run("sleep 0.2; wc -c");
+  ASSERT_OK(WriteStdin(std::string(3'000'000, 'x')));
+  ASSERT_OK(CloseStdin());
+  EXPECT_EQ(agent_->Output("c1"), "3000000\n");
+}
+
+TEST_F(StreamTest, TerminalOfAContainer) {
+  auto request = agent_->Request("c1", {"sh", "-c",
+                                        "test -t 0 && echo tty; stty size; test -c /dev/console && read x;"
+                                        "echo got $x; stty size"});
+  grpc::Process* process = request.mutable_oci()->mutable_process();
+  process->set_terminal(true);
+  process->mutable_consolesize()->set_height(33);
+  process->mutable_consolesize()->set_width(99);
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  std::string output;
+  while (output.find("33 99\r\n") == std::string::npos) {
+    const auto more = agent_->ReadOutput("c1", "", output.size(), 1000, 60'000);
+    ASSERT_FALSE(more.eof()) << output;
+    output += more.data();
+  }
+  EXPECT_THAT(output, HasSubstr("tty\r\n"));
+  grpc::TtyWinResizeRequest resize;
+  resize.set_container_id("c1");
+  resize.set_row(11);
+  resize.set_column(22);
+  ASSERT_OK(agent_->Do("TtyWinResize", resize));
+  ASSERT_OK(WriteStdin("word\n"));
+  std::string rest;
+  podvisor::agent::v1::ReadOutputResponse more;
+  while (!more.eof()) {
+    more = agent_->ReadOutput("c1", "", output.size() + rest.size(), 1000, 60'000);
+    rest += more.data();
+  }
+  EXPECT_THAT(rest, HasSubstr("got word\r\n11 22\r\n"));
+}
+
+TEST_F(StreamTest, TerminalOfAnExec) {
+  Run("sleep 1000");
+  grpc::Process process = agent_->Request("x", {"sh", "-c", "test -t 1 && echo tty; ps | wc -l"}).oci().process();
+  process.set_terminal(true);
+  ASSERT_OK(agent_->Exec("c1", "e1", process));
+  EXPECT_THAT(agent_->Output("c1", "e1"), HasSubstr("tty\r\n"));
+  grpc::TtyWinResizeRequest resize;
+  resize.set_container_id("c1");
+  EXPECT_THAT(agent_->Do("TtyWinResize", resize), StatusIs(StatusCode::kFailedPrecondition, "no terminal"));
+}
+
+TEST_F(StreamTest, ExecSeesTheContainerAndItsStatusIsTakenOnce) {
+  Run("echo $$ > /tmp/init; sleep 1000");
+  auto process = agent_->Request("x", {"sh", "-c", "cat /proc/1/cmdline; exit 9"}).oci().process();
+  ASSERT_OK(agent_->Exec("c1", "e1", process));
+  EXPECT_THAT(agent_->Exec("c1", "e1", process), StatusIs(StatusCode::kAlreadyExists));
+  EXPECT_THAT(agent_->Output("c1", "e1"), HasSubstr("sleep"));
+  grpc::WaitProcessRequest wait;
+  wait.set_container_id("c1");
+  wait.set_exec_id("e1");
+  grpc::WaitProcessResponse response;
+  ASSERT_OK(agent_->client().Call(kService, "WaitProcess", wait, &response));
+  EXPECT_EQ(response.status(), 9);
+  EXPECT_THAT(agent_->client().Call(kService, "WaitProcess", wait, &response), StatusIs(StatusCode::kNotFound, "e1"));
+}
+
+TEST_F(StreamTest, WaitersOfOneConnectionDoNotBlockIt) {
+  Run("read line; exit 4");
+  TtrpcTestClient& client = agent_->client();
+  grpc::WaitProcessRequest wait;
+  wait.set_container_id("c1");
+  const uint32_t waiting = client.Send(kService, "WaitProcess", wait);
+  const uint32_t reading = client.Send(kService, "ReadStdout", ReadRequest(10));
+  ASSERT_OK(WriteStdin("x\n"));
+  grpc::WaitProcessResponse response;
+  ASSERT_OK(client.Receive(waiting, &response));
+  EXPECT_EQ(response.status(), 4);
+  grpc::ReadStreamResponse read;
+  EXPECT_THAT(client.Receive(reading, &read), StatusIs(StatusCode::kInvalidArgument));
+  // A container's own status may be asked for again.
+  EXPECT_OK(client.Call(kService, "WaitProcess", wait, &response));
+}
+
+TEST_F(StreamTest, ListAndRelease) {
+  Run("sleep 1000");
+  ASSERT_OK(agent_->Exec("c1", "e1", agent_->Request("x", {"sleep", "1000"}).oci().process()));
+  podvisor::agent::v1::ReleaseExecRequest release;
+  release.set_container_id("c1");
+  release.set_exec_id("e1");
+  podvisor::agent::v1::Empty empty;
+  EXPECT_THAT(agent_->client().Call(kExtension, "ReleaseExec", release, &empty),
+              StatusIs(StatusCode::kFailedPrecondition));
+  ASSERT_OK(agent_->Signal("c1", "e1", SIGTERM));
+  EXPECT_EQ(agent_->WaitExit("c1", "e1").exit_code(), 143);
+  podvisor::agent::v1::ListProcessesResponse list;
+  ASSERT_OK(agent_->client().Call(kExtension, "ListProcesses", podvisor::agent::v1::ListProcessesRequest(), &list));
+  ASSERT_EQ(list.processes_size(), 2);
+  EXPECT_FALSE(list.processes(0).exited());
+  EXPECT_TRUE(list.processes(1).exited());
+  EXPECT_OK(agent_->client().Call(kExtension, "ReleaseExec", release, &empty));
+  EXPECT_OK(agent_->client().Call(kExtension, "ReleaseExec", release, &empty));  // unknown: success
+}
+
+}  // namespace
+}  // namespace podvisor::guest
