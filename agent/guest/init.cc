@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace podvisor::guest {
 namespace {
 
 constexpr char kModuleList[] = "/etc/podvisor/modules";
+constexpr char kLateModuleList[] = "/etc/podvisor/modules.late";
 constexpr char kCgroupMount[] = "/sys/fs/cgroup";
 
 struct SystemMount {
@@ -53,8 +55,8 @@ absl::Status CoverInitramfs() {
   return absl::OkStatus();
 }
 
-void LoadModules() {
-  for (const std::string& path : SplitWords(ReadTextOrEmpty(kModuleList), "\n")) {
+void LoadModules(const char* list) {
+  for (const std::string& path : SplitWords(ReadTextOrEmpty(list), "\n")) {
     if (path[0] == '#') continue;
     if (const absl::Status status = LoadModuleFile(path); !status.ok()) Log(status.message());
   }
@@ -88,9 +90,18 @@ absl::Status SetUpGuest() {
     Log("mount ", mount.target, ": ", ErrnoStatus(error, "mount").message());
   }
   RETURN_IF_ERROR(MakeFolders(kRunFolder));
-  LoadModules();
+  LoadModules(kModuleList);
   if (const absl::Status status = BringLoopbackUp(); !status.ok()) Log("lo: ", status.message());
   return absl::OkStatus();
+}
+
+void LoadLateModules() {
+  const pid_t child = ::fork();
+  if (child < 0) Log("late modules: ", ErrnoStatus(errno, "fork").message());
+  if (child != 0) return;
+  ::setpriority(PRIO_PROCESS, 0, 19);
+  LoadModules(kLateModuleList);
+  ::_exit(0);
 }
 
 absl::Status Isolate() {

@@ -10,6 +10,10 @@ namespace podvisor::guest {
 // that fails is logged; only what nothing works without is an error.
 absl::Status SetUpGuest();
 
+// Loads the modules of /etc/podvisor/modules.late in a child of low priority, which the caller reaps: what no pod waits
+// for at its start (SCSI, memory that is plugged).
+void LoadLateModules();
+
 // For a daemon beside others: namespaces of its own, so that the pod's names and mounts do not become the machine's.
 absl::Status Isolate();
 

@@ -79,6 +79,7 @@ absl::Status Run(Role role) {
   RETURN_IF_ERROR(
       agent.loop.Watch(signals.get(), EPOLLIN, [&agent, fd = signals.get()](uint32_t) { OnSignals(agent, fd); }));
   RETURN_IF_ERROR(Serve(agent));
+  if (role == Role::kInit) LoadLateModules();
   agent.loop.Run();
   return absl::OkStatus();
 }

@@ -4,7 +4,7 @@
 //   head PATH           the first line of a file or disk, at most 64 bytes
 //   pci DEVICE          the PCI path of /sys/block/DEVICE
 //   mount TYPE SRC DIR  "ok"
-//   load NAME...        loads modules by path below /lib/modules/RELEASE, "ok"
+//   late                loads /etc/podvisor/modules.late, "ok"
 //   write PATH TEXT     "ok"
 //   panic               never answers
 // Errors are "error: TEXT".
@@ -15,11 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 static const char* const kPortName = "podvisor.agent";
@@ -34,14 +31,19 @@ static int LoadModule(const char* path) {
   return result == 0 || error == EEXIST ? 0 : -1;
 }
 
-static void LoadBootModules(void) {
-  FILE* list = fopen("/etc/podvisor/modules", "re");
+// 0 if all of a list's modules are there.
+static int LoadModules(const char* path) {
+  FILE* list = fopen(path, "re");
   char line[512];
+  int result = list == NULL ? -1 : 0;
   while (list != NULL && fgets(line, sizeof line, list) != NULL) {
     line[strcspn(line, "\n")] = 0;
-    if (LoadModule(line) != 0) printf("echo_init: %s: %s\n", line, strerror(errno));
+    if (LoadModule(line) == 0) continue;
+    printf("echo_init: %s: %s\n", line, strerror(errno));
+    result = -1;
   }
   if (list != NULL) fclose(list);
+  return result;
 }
 
 static int FirstLine(const char* path, char* line, size_t size) {
@@ -103,14 +105,8 @@ static const char* Answer(char* request, char* answer, size_t size) {
     result = mount(words[2], words[3], words[1], 0,
                    strcmp(words[1], "9p") == 0 ? "trans=virtio,version=9p2000.L,cache=mmap" : "");
     if (result == 0) return "ok";
-  } else if (strcmp(words[0], "load") == 0) {
-    struct utsname uts;
-    uname(&uts);
-    for (int i = 1; i < 5 && words[i] != NULL && result == 0; ++i) {
-      char path[512];
-      snprintf(path, sizeof path, "/lib/modules/%s/kernel/%s", uts.release, words[i]);
-      result = LoadModule(path);
-    }
+  } else if (strcmp(words[0], "late") == 0) {
+    result = LoadModules("/etc/podvisor/modules.late");
     if (result == 0) return "ok";
   } else if (strcmp(words[0], "write") == 0 && words[2] != NULL) {
     const int fd = open(words[1], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -132,8 +128,7 @@ int main(void) {
   mount("proc", "/proc", "proc", 0, "");
   mount("sysfs", "/sys", "sysfs", 0, "");
   mount("devtmpfs", "/dev", "devtmpfs", 0, "");
-  LoadBootModules();
-  printf("echo_init: modules loaded\n");
+  if (LoadModules("/etc/podvisor/modules") == 0) printf("echo_init: modules loaded\n");
   fflush(stdout);
   const int port = OpenPort();
   char request[512];

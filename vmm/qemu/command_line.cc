@@ -16,6 +16,7 @@ namespace {
 // What is larger than any image: a slot's size can't change while the guest runs.
 constexpr uint64_t kEmptyDiskBytes = uint64_t{1} << 40;
 constexpr int kMinMemoryMib = 64;
+constexpr uint64_t kMaxMemory = uint64_t{8} << 40;
 
 using Arguments = std::vector<std::string>;
 
@@ -110,9 +111,16 @@ std::string SlotDevice(int slot) { return absl::StrCat("blk", slot); }
 std::string SlotNode(int slot) { return absl::StrCat("slot", slot); }
 std::string EmptyNode(int slot) { return absl::StrCat("empty", slot); }
 
-uint64_t PluggableMemory(const VmSpec& spec) {
-  if (spec.max_memory_bytes <= spec.memory_bytes) return 0;
-  return (spec.max_memory_bytes - spec.memory_bytes + kMemoryBlock - 1) / kMemoryBlock * kMemoryBlock;
+uint64_t PluggableMemory(const VmSpec& spec) { return spec.max_memory_bytes - spec.memory_bytes; }
+
+VmSpec RoundSpec(VmSpec spec) {
+  // What no machine has is left as it is, to be refused, rather than wrapped around.
+  const auto whole_blocks = [](uint64_t bytes) {
+    return bytes > kMaxMemory ? bytes : (bytes + kMemoryBlock - 1) / kMemoryBlock * kMemoryBlock;
+  };
+  spec.memory_bytes = whole_blocks(spec.memory_bytes);
+  spec.max_memory_bytes = std::max(whole_blocks(spec.max_memory_bytes), spec.memory_bytes);
+  return spec;
 }
 
 std::string ProcessName(const std::string& id) { return absl::StrCat("podvisor-", id); }
@@ -128,8 +136,9 @@ absl::Status ValidateSpec(const VmSpec& spec) {
   if (spec.kernel_path.empty()) return invalid("no kernel: build one with guest/build");
   if (spec.vcpus < 1 || spec.max_vcpus < spec.vcpus || spec.max_vcpus > kMaxVcpus)
     return invalid(spec.vcpus, " vCPUs of at most ", spec.max_vcpus, ": 1 to ", kMaxVcpus, " are possible");
-  if (spec.memory_bytes >> 20 < kMinMemoryMib || (spec.memory_bytes & ((1 << 20) - 1)) != 0)
-    return invalid(spec.memory_bytes, " bytes of memory: whole MiB, at least ", kMinMemoryMib);
+  if (spec.memory_bytes >> 20 < kMinMemoryMib || spec.max_memory_bytes > kMaxMemory)
+    return invalid(spec.memory_bytes, " bytes of memory of at most ", spec.max_memory_bytes, ": ", kMinMemoryMib,
+                   " MiB to ", kMaxMemory >> 40, " TiB are possible");
   if (spec.disk_slots < 0 || spec.disk_slots > kMaxDiskSlots)
     return invalid(spec.disk_slots, " disk slots: 0 to ", kMaxDiskSlots, " are possible");
   if (spec.nic.has_value() && (spec.nic->tap_fd < 0 || !IsMac(spec.nic->mac) || spec.nic->mtu < 68))

@@ -55,7 +55,10 @@ std::string EmptyNode(int slot);
 // Bytes beyond VmSpec::memory_bytes that virtio-mem can plug; 0: no such device.
 uint64_t PluggableMemory(const VmSpec& spec);
 
-// kInvalidArgument names the member of the VmSpec that no VM can be made of.
+// `spec` with its memory in whole blocks, rounded up, and a maximum that is not less.
+VmSpec RoundSpec(VmSpec spec);
+
+// kInvalidArgument names the member of the rounded VmSpec that no VM can be made of.
 absl::Status ValidateSpec(const VmSpec& spec);
 
 // The value of -name, by which a QEMU without a record is found.
@@ -63,7 +66,7 @@ std::string ProcessName(const std::string& id);
 
 std::string KernelCommandLine(const QemuOptions& options, const VmSpec& spec);
 
-// Pure. The program's path is the first argument.
+// Pure. The program's path is the first argument. `spec` is rounded.
 std::vector<std::string> BuildCommandLine(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec,
                                           const QemuPaths& paths, Vhost vhost);
 

@@ -70,7 +70,7 @@ class GoldenTest : public testing::TestWithParam<GoldenCase> {};
 TEST_P(GoldenTest, CommandLine) {
   const GoldenCase& c = GetParam();
   const QemuPaths paths = {kKernel, c.spec.initrd_path.empty() ? "" : kInitrd, c.shared_folder};
-  const std::vector<std::string> argv = BuildCommandLine(c.options, c.accelerator, c.spec, paths, c.vhost);
+  const std::vector<std::string> argv = BuildCommandLine(c.options, c.accelerator, RoundSpec(c.spec), paths, c.vhost);
   const std::string actual = absl::StrJoin(argv, "\n") + "\n";
   const std::string name = std::string(c.name) + ".argv";
   if (const char* folder = ::getenv("PODVISOR_RENEW_GOLDEN")) std::ofstream(std::string(folder) + "/" + name) << actual;
@@ -82,13 +82,16 @@ TEST_P(GoldenTest, CommandLine) {
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, testing::ValuesIn(GoldenCases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
-TEST(CommandLineTest, MemoryToPlugIsWholeBlocks) {
+TEST(CommandLineTest, MemoryIsRoundedUpToWholeBlocks) {
   VmSpec spec = SmallSpec();
-  EXPECT_EQ(PluggableMemory(spec), 0u);
-  spec.max_memory_bytes = spec.memory_bytes + 1;
-  EXPECT_EQ(PluggableMemory(spec), kMemoryBlock);
+  EXPECT_EQ(PluggableMemory(RoundSpec(spec)), 0u);
+  spec.memory_bytes -= 4096;
+  spec.max_memory_bytes = spec.memory_bytes + 4097;
+  const VmSpec rounded = RoundSpec(spec);
+  EXPECT_EQ(rounded.memory_bytes, uint64_t{256} << 20);
+  EXPECT_EQ(PluggableMemory(rounded), kMemoryBlock);
   spec.max_memory_bytes = 0;
-  EXPECT_EQ(PluggableMemory(spec), 0u);
+  EXPECT_EQ(PluggableMemory(RoundSpec(spec)), 0u);
 }
 
 TEST(CommandLineTest, PathsNeverComeFromTheSpec) {
@@ -110,7 +113,7 @@ TEST_P(ValidateSpecTest, Refuses) {
   spec.nic = NicSpec{3, "52:54:00:12:34:56", 1500};
   ASSERT_OK(ValidateSpec(spec));
   GetParam().change(spec);
-  EXPECT_THAT(ValidateSpec(spec), StatusIs(absl::StatusCode::kInvalidArgument, GetParam().message));
+  EXPECT_THAT(ValidateSpec(RoundSpec(spec)), StatusIs(absl::StatusCode::kInvalidArgument, GetParam().message));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -124,7 +127,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadSpec{"MoreThanMaximum", [](VmSpec& s) { s.vcpus = 2; }, "vCPUs"},
                     BadSpec{"TooManyVcpus", [](VmSpec& s) { s.max_vcpus = 1000; }, "vCPUs"},
                     BadSpec{"LittleMemory", [](VmSpec& s) { s.memory_bytes = 1 << 20; }, "memory"},
-                    BadSpec{"CrookedMemory", [](VmSpec& s) { s.memory_bytes += 4096; }, "memory"},
+                    BadSpec{"ImpossibleMemory", [](VmSpec& s) { s.memory_bytes = ~uint64_t{0}; }, "memory"},
+                    BadSpec{"ImpossibleMaximum", [](VmSpec& s) { s.max_memory_bytes = ~uint64_t{0}; }, "memory"},
                     BadSpec{"TooManySlots", [](VmSpec& s) { s.disk_slots = 21; }, "disk slots"},
                     BadSpec{"NoTap", [](VmSpec& s) { s.nic->tap_fd = -1; }, "network card"},
                     BadSpec{"MacWithOptions", [](VmSpec& s) { s.nic->mac = "52:54:00:12:34:5,"; }, "network card"}),

@@ -22,7 +22,7 @@ namespace podvisor {
 namespace {
 
 constexpr absl::Duration kProbeTimeout = absl::Seconds(30);
-constexpr absl::Duration kKillTimeout = absl::Seconds(5);
+constexpr absl::Duration kKillTimeout = absl::Seconds(30);
 
 class QemuHypervisor : public Hypervisor {
  public:
@@ -45,7 +45,8 @@ class QemuHypervisor : public Hypervisor {
                         accelerator_.reason.empty() ? "" : ": ", accelerator_.reason, ")");
   }
 
-  absl::StatusOr<std::unique_ptr<Vm>> Create(const VmSpec& spec) override {
+  absl::StatusOr<std::unique_ptr<Vm>> Create(const VmSpec& asked) override {
+    const VmSpec spec = RoundSpec(asked);
     RETURN_IF_ERROR(ValidateSpec(spec));
     if (!spec.shared_folder.empty() && !capabilities_.shared_folder)
       return absl::InvalidArgumentError(absl::StrCat("sandbox ", spec.id, ": shared folders are switched off"));

@@ -51,6 +51,7 @@ class QemuTest : public testing::Test {
     guest_ = *guest;
     runtime_dir_ = absl::StrCat(root_, "/vm");
     ASSERT_EQ(::mkdir(runtime_dir_.c_str(), 0700), 0);
+    if (::access(QemuOptions().qemu_path.c_str(), X_OK) != 0) GTEST_SKIP() << "no QEMU";
     MakeDriver({});
   }
 
@@ -67,7 +68,6 @@ class QemuTest : public testing::Test {
 
   void MakeDriver(QemuOptions options) {
     auto driver = MakeQemu(loop_, std::move(options));
-    if (absl::IsFailedPrecondition(driver.status())) GTEST_SKIP() << driver.status();
     ASSERT_OK(driver);
     driver_ = *std::move(driver);
   }
@@ -140,9 +140,7 @@ TEST_F(QemuTest, GuestSeesDisksComeAndGo) {
 
 TEST_F(QemuTest, WritableDiskIsPluggedAndKeepsWhatTheGuestWrites) {
   ASSERT_NO_FATAL_FAILURE(Boot(Spec()));
-  ASSERT_EQ(Ask("load drivers/scsi/scsi_common.ko drivers/scsi/scsi_mod.ko"), "ok");
-  ASSERT_EQ(Ask("load lib/crc64.ko lib/crc64-rocksoft.ko crypto/crct10dif_common.ko lib/crc-t10dif.ko"), "ok");
-  ASSERT_EQ(Ask("load block/t10-pi.ko drivers/scsi/sd_mod.ko drivers/scsi/virtio_scsi.ko"), "ok");
+  ASSERT_EQ(Ask("late"), "ok");
   const std::string path = Disk("rw", "writable");
   const auto disk = vm_->AttachDisk({path, false});
   ASSERT_OK(disk);
@@ -314,7 +312,7 @@ TEST_F(QemuTest, VcpusAndMemoryArePlugged) {
   spec.max_vcpus = 4;
   spec.max_memory_bytes = uint64_t{1} << 30;
   ASSERT_NO_FATAL_FAILURE(Boot(spec));
-  ASSERT_EQ(Ask("load drivers/virtio/virtio_mem.ko"), "ok");
+  ASSERT_EQ(Ask("late"), "ok");
   EXPECT_EQ(vm_->Metrics()["vcpus"], 1);
   ASSERT_OK(vm_->Resize(3, spec.memory_bytes + (256 << 20)));
   EXPECT_EQ(vm_->Metrics()["vcpus"], 3);

@@ -21,6 +21,7 @@ using nlohmann::json;
 
 constexpr size_t kSearchedForErrors = 16384;                  // bytes
 constexpr size_t kTailInErrors = 2048;                        // bytes
+constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);  // from exec to QEMU's greeting, on a machine in trouble
 constexpr absl::Duration kKillTimeout = absl::Seconds(5);     // from SIGKILL to the end
 constexpr absl::Duration kMetricsTimeout = absl::Seconds(1);  // a scrape does not wait for a VM that hangs
 
@@ -73,7 +74,7 @@ absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::Take(EventLoop& loop, QemuRecord
   remains->runtime_dir = record.runtime_dir;
   remains->stderr_file = std::move(stderr_file);
   std::unique_ptr<QemuVm> vm(new QemuVm(loop, std::move(record), std::move(remains)));
-  absl::Status opened = vm->Open(process, absl::Now() + kVmmTimeout);
+  absl::Status opened = vm->Open(process, absl::Now() + (origin == Origin::kNew ? kLaunchTimeout : kVmmTimeout));
   if (opened.ok()) return vm;
   if (origin == Origin::kAdopted) return opened;
   // Why QEMU hung up stands in what it said, once it has ended; a QEMU that hangs is ended here.
@@ -82,11 +83,11 @@ absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::Take(EventLoop& loop, QemuRecord
     RETURN_IF_ERROR(process.Wait(absl::Now() + kKillTimeout).status(), opened.message());
     return opened;
   }
-  vm->process_->WaitEnded(absl::Now() + absl::Seconds(1));
+  const bool ended_by_itself = vm->process_->WaitEnded(absl::Now() + absl::Seconds(1));
   const std::string tail = Explanation(vm->ConsoleTail(kSearchedForErrors));
   const absl::Status stopped = vm->Stop(absl::ZeroDuration());
   std::string message(opened.message());
-  if (!vm->process_->reason().empty()) message = vm->process_->reason();
+  if (ended_by_itself) message = vm->process_->reason();
   absl::StrAppend(&message, tail.empty() ? "" : ": ", tail);
   if (!stopped.ok()) absl::StrAppend(&message, "; and then: ", stopped.message());
   return absl::Status(opened.code(), message);
@@ -134,13 +135,25 @@ QmpClient::OnEvent QemuVm::EventHandler() {
   };
 }
 
-absl::StatusOr<std::shared_ptr<QmpClient>> QemuVm::Client(absl::Time deadline) {
+std::shared_ptr<QmpClient> QemuVm::OpenClient() {
   absl::MutexLock lock(&client_mu_);
-  if (client_ != nullptr && !client_->closed()) return client_;
-  client_.reset();
+  return client_ != nullptr && !client_->closed() ? client_ : nullptr;
+}
+
+absl::StatusOr<std::shared_ptr<QmpClient>> QemuVm::Client(absl::Time deadline) {
+  if (auto client = OpenClient()) return client;
+  absl::MutexLock connecting(&connect_mu_);
+  if (auto client = OpenClient()) return client;
   if (process_->ended()) return EndedStatus();
-  ASSIGN_OR_RETURN(client_, QmpClient::Connect(loop_, QmpSocketPath(record_.runtime_dir), EventHandler(), deadline));
-  return client_;
+  {
+    absl::MutexLock lock(&client_mu_);
+    client_.reset();  // QEMU serves one connection at a time
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<QmpClient> client,
+                   QmpClient::Connect(loop_, QmpSocketPath(record_.runtime_dir), EventHandler(), deadline));
+  absl::MutexLock lock(&client_mu_);
+  client_ = client;
+  return client;
 }
 
 absl::StatusOr<json> QemuVm::Execute(const std::string& command, json arguments, int fd) {
@@ -186,12 +199,7 @@ absl::Status QemuVm::Stop(absl::Duration grace) {
   if (process_->ended()) return absl::OkStatus();
   const absl::Time quit_until = absl::Now() + grace;
   if (grace > absl::ZeroDuration()) {
-    std::shared_ptr<QmpClient> client;
-    {
-      absl::MutexLock lock(&client_mu_);
-      client = client_;
-    }
-    if (client != nullptr) client->Post("quit");
+    if (const auto client = OpenClient()) client->Post("quit");
     if (process_->WaitEnded(quit_until)) return absl::OkStatus();
   }
   RETURN_IF_ERROR(process_->Signal(SIGKILL), "sandbox ", record_.id);

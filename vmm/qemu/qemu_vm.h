@@ -58,6 +58,7 @@ class QemuVm : public Vm {
   absl::StatusOr<nlohmann::json> Execute(const std::string& command, nlohmann::json arguments, int fd = -1);
   // The connection, made anew if it broke while QEMU goes on.
   absl::StatusOr<std::shared_ptr<QmpClient>> Client(absl::Time deadline);
+  std::shared_ptr<QmpClient> OpenClient();  // null if there is none now
   QmpClient::OnEvent EventHandler();
   absl::Status WaitDeleted(const std::string& device);
   absl::Status EndedStatus();
@@ -70,6 +71,8 @@ class QemuVm : public Vm {
   DiskTable disks_;
   absl::Mutex resize_mu_;  // one Resize() at a time
 
+  // Lock order: connect_mu_, then client_mu_. Only the first is held while a connection is made.
+  absl::Mutex connect_mu_;
   absl::Mutex client_mu_;
   std::shared_ptr<QmpClient> client_ ABSL_GUARDED_BY(client_mu_);
 };
