@@ -28,26 +28,31 @@ def cases(path):
 
 
 def results(events):
-    """Yields (target, [(name, outcome, detail)]) of each attempt that counts."""
+    """Yields (target, [(name, outcome, detail)]) of the last attempt at each shard; earlier ones are named as flaky."""
+    last = {}
     for line in events:
         event = json.loads(line)
-        label = event.get("id", {}).get("testResult", {}).get("label")
-        if label is None:
+        key = event.get("id", {}).get("testResult")
+        if key is None:
             continue
-        result = event["testResult"]
-        status = result["status"]
-        if status not in ("PASSED", "FLAKY") and result.get("attemptsLeft"):
-            continue
-        reports = [out["uri"] for out in result.get("testActionOutput", []) if out["name"] == "test.xml"]
+        shard = (key["label"], key.get("shard", 1), key.get("run", 1))
+        attempt = key.get("attempt", 1)
+        if attempt >= last.get(shard, (0, None))[0]:
+            last[shard] = (attempt, event["testResult"])
+    for (label, shard, _), (attempt, result) in sorted(last.items()):
+        if attempt > 1:
+            print(f"flaky: {label} shard {shard} failed before attempt {attempt}")
         found = []
-        for uri in reports:
+        for out in result.get("testActionOutput", []):
+            if out["name"] != "test.xml":
+                continue
             try:
-                found += list(cases(urllib.parse.unquote(urllib.parse.urlparse(uri).path)))
+                found += list(cases(urllib.parse.unquote(urllib.parse.urlparse(out["uri"]).path)))
             except (OSError, ElementTree.ParseError) as error:
                 found.append(("report", "failed", str(error)))
-        ok = status in ("PASSED", "FLAKY")
+        ok = result["status"] in ("PASSED", "FLAKY")
         if not ok and not any(outcome == "failed" for _, outcome, _ in found):
-            found.append(("run", "failed", status))
+            found.append(("run", "failed", result["status"]))
         yield label, found or [("run", "passed", "")]
 
 
