@@ -59,7 +59,9 @@ TEST_F(RecoveryTest, RunningPodIsTakenOver) {
   SandboxConfig config = Pod("web");
   config.set_log_directory(dir_ + "/logs");
   const std::string sandbox = Run(config).value();
-  const std::string id = Running(sandbox, Program("c", {"cat"}));
+  ContainerConfig reader = Program("c", {"cat"});
+  reader.set_stdin(true);  // else it would read the end of its stdin and exit
+  const std::string id = Running(sandbox, reader);
   ASSERT_OK(Agent(sandbox)->WriteOutput(id, "", FakeProcess::Stream::kStdout, "before\n"));
   StopDaemon();
   EXPECT_THAT(host_->LiveVms(), ElementsAre(sandbox)) << "VMs outlive the daemon";
