@@ -75,13 +75,7 @@ class CrashTest(NodeTest):
         pod, config = self.run_pod("dies")
         container = self.run_container(pod, config, "c", ["sleep", "1000"])
         self.kill_daemon()
-        for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if pod in (entry / "cmdline").read_text() and "qemu" in os.readlink(entry / "exe"):
-                        os.kill(int(entry.name), 9)
-                except OSError:
-                    continue
+        self.kill_vm(pod)
         self.node.up()
         self.assertEqual(self.cri.PodSandboxStatus(pod_sandbox_id=pod).status.state, 1)
         self.assertEqual(self.wait_exited(container).state, 2)

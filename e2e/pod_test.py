@@ -126,13 +126,7 @@ class PodTest(NodeTest):
     def test_killed_vm_is_noticed_and_named(self):
         pod, config = self.run_pod("killed")
         container = self.run_container(pod, config, "c", ["sleep", "1000"])
-        for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if pod in (entry / "cmdline").read_text() and "qemu" in os.readlink(entry / "exe"):
-                        os.kill(int(entry.name), 9)
-                except OSError:
-                    continue
+        self.kill_vm(pod)
         status = self.wait_exited(container, seconds=20)
         self.assertNotEqual(status.exit_code, 0)
         self.assertTrue(status.reason)

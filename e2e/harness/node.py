@@ -148,6 +148,16 @@ class NodeTest(unittest.TestCase):
             "metadata": {"name": name}, "image": {"image": self.image}, "command": command, "log_path": name + ".log",
             **LINUX, **more}).container_id
 
+    def kill_vm(self, pod):
+        """SIGKILL to the pod's VMM, as if it had crashed."""
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if pod in (entry / "cmdline").read_text() and "qemu" in os.readlink(entry / "exe"):
+                        os.kill(int(entry.name), 9)
+                except OSError:
+                    continue
+
     def exec(self, container, *command, timeout=60):
         """Returns (exit code, stdout, stderr)."""
         done = self.node.cri.ExecSync(container_id=container, cmd=list(command), timeout=timeout)
