@@ -8,8 +8,8 @@ import unittest
 
 from e2e.harness import cri, machine
 
-# As the kubelet asks for it: each container has a process namespace of its own.
-LINUX = {"linux": {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}}
+# As the kubelet asks for it: each container has a process namespace of its own. A number, which crictl reads too.
+LINUX = {"linux": {"security_context": {"namespace_options": {"pid": 1}}}}
 IMAGE = "docker.io/library/busybox:local"
 
 
@@ -50,15 +50,20 @@ class Node:
         return self._client
 
     def up(self):
+        self._forget_client()
         done = subprocess.run([source_root() / "e2e/up", self.folder, self._overlay], capture_output=True, text=True,
                               check=False, timeout=300)
         if done.returncode != 0:
             raise AssertionError(f"e2e/up failed: {done.stdout}{done.stderr}\n{self.log_tail()}")
 
-    def down(self):
+    def _forget_client(self):
+        """A channel to a daemon that was killed fails its next call; a new daemon gets a new one."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def down(self):
+        self._forget_client()
         done = subprocess.run([source_root() / "e2e/down", self.folder], capture_output=True, text=True, check=False,
                               timeout=300)
         if done.returncode != 0:
@@ -104,7 +109,10 @@ class NodeTest(unittest.TestCase):
         cls.addClassCleanup(cls._leave_nothing)
         cls.node.up()
         cls.image = cls.node.import_image()
-        cls.cri = cls.node.cri
+
+    @property
+    def cri(self):
+        return self.node.cri
 
     @classmethod
     def _leave_nothing(cls):

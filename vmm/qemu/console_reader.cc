@@ -6,6 +6,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -45,10 +46,9 @@ class ConsoleReader::Session : public std::enable_shared_from_this<ConsoleReader
 
   void Drain() {
     for (size_t total = 0; socket_.is_open() && total < kMaxDrain;) {
-      const ssize_t count = ::recv(socket_.native_handle(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+      const ssize_t count = Take();
       if (count <= 0) break;
       total += static_cast<size_t>(count);
-      Keep(static_cast<size_t>(count));
     }
     Close();
   }
@@ -60,13 +60,22 @@ class ConsoleReader::Session : public std::enable_shared_from_this<ConsoleReader
     timer_.cancel(ignored);
   }
 
+  // Waits for output and reads it in the handler: an asynchronous read could have taken bytes that Drain, running before
+  // that read's handler, would then overwrite.
   void Read() {
-    socket_.async_read_some(boost::asio::buffer(buffer_),
-                            [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
-                              if (error) return;
-                              self->Keep(count);
-                              self->ReadOn(count);
-                            });
+    socket_.async_wait(boost::asio::socket_base::wait_read,
+                       [self = shared_from_this()](const boost::system::error_code& error) {
+                         if (error || !self->socket_.is_open()) return;
+                         const ssize_t count = self->Take();
+                         if (count > 0) return self->ReadOn(static_cast<size_t>(count));
+                         if (count < 0 && (errno == EAGAIN || errno == EINTR)) self->Read();
+                       });
+  }
+
+  ssize_t Take() {
+    const ssize_t count = ::recv(socket_.native_handle(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (count > 0) Keep(static_cast<size_t>(count));
+    return count;
   }
 
   void ReadOn(size_t count) {
