@@ -60,8 +60,8 @@ class ConsoleReader::Session : public std::enable_shared_from_this<ConsoleReader
     timer_.cancel(ignored);
   }
 
-  // Waits for output and reads it in the handler: an asynchronous read could have taken bytes that Drain, running before
-  // that read's handler, would then overwrite.
+  // Waits for output and reads it in the handler: an asynchronous read could have taken bytes that Drain, running
+  // before that read's handler, would then overwrite.
   void Read() {
     socket_.async_wait(boost::asio::socket_base::wait_read,
                        [self = shared_from_this()](const boost::system::error_code& error) {
