@@ -25,6 +25,8 @@ struct Capabilities {
   bool vcpu_hotplug = false;     // Resize() can raise the number of vCPUs up to VmSpec::max_vcpus
   bool memory_resize = false;    // Resize() can change the memory up to VmSpec::max_memory_bytes
   bool shared_folder = false;    // VmSpec::shared_folder reaches the guest
+  bool clone = false;            // BootMode::kToBeTemplate and kClone
+  bool clone_of_copy = false;    // BootMode::kCloneOfCopy
   std::string shared_folder_fs;  // what the guest mounts it with: "9p" or "virtiofs"; empty if there is none
   int max_vcpus = 1;
 };
@@ -34,6 +36,21 @@ struct NicSpec {
   int tap_fd = -1;      // borrowed until Create() returns
   std::string mac;      // "52:54:00:12:34:56"; the agent may set another later
   uint32_t mtu = 1500;  // bytes
+};
+
+// How a VM comes to run. In virtcontainers' terms: BootToBeTemplate and BootFromTemplate.
+enum class BootMode {
+  kCold,          // its kernel boots
+  kToBeTemplate,  // its kernel boots, with the guest's memory in TemplateFiles::memory_path; Vm::SaveTemplate() ends it
+  kClone,         // goes on where the template was saved, and shares each page with it until it writes there
+  kCloneOfCopy,   // the same on a copy of the memory: no page is shared with another VM (CVE-2015-2877)
+};
+
+// A template on disk: virtcontainers' MemoryPath and DevicesStatePath. On tmpfs, in a folder of its own; whoever makes
+// VMs of it keeps the files until the last one has been created (a clone maps them: it does not need their names).
+struct TemplateFiles {
+  std::string memory_path;   // as large as VmSpec::memory_bytes; never written by a clone
+  std::string devices_path;  // complete exactly if Vm::SaveTemplate() succeeded
 };
 
 // Everything a VM is made of. Paths are the host's and absolute.
@@ -54,6 +71,8 @@ struct VmSpec {
                                // are seen by the guest
   std::vector<std::string> cgroup_procs;  // cgroup.procs files that every process of the VM is written to before exec
   std::string netns_path;                 // the VMM is started in this network namespace; empty: the daemon's
+  BootMode boot = BootMode::kCold;
+  TemplateFiles template_files;  // empty with kCold
 };
 
 struct DiskSpec {
@@ -90,6 +109,11 @@ class Vm {
   virtual absl::Status Start() = 0;
   virtual absl::Status Pause() = 0;
   virtual absl::Status Resume() = 0;
+
+  // Of a VM with BootMode::kToBeTemplate: stops the vCPUs, writes the state of the devices and ends the VM, whose agent
+  // nobody is connected to any more. kUnimplemented without Capabilities::clone, kFailedPrecondition for another mode.
+  // After an error the VM has ended too, and the files are of no use.
+  virtual absl::Status SaveTemplate() { return absl::UnimplementedError("this driver makes no templates"); }
 
   // Ends the VM: asks the VMM to quit, kills it after `grace`. Idempotent; success means that no process of the VM is
   // left. Blocks up to `grace` + 5 s. Errors: kDeadlineExceeded if a process outlives SIGKILL.
@@ -134,6 +158,13 @@ class Hypervisor {
   // said. The caller has written down VmSpec::id and runtime_dir first: `CleanUp` finds by them what a killed daemon
   // left.
   virtual absl::StatusOr<std::unique_ptr<Vm>> Create(const VmSpec& spec) = 0;
+
+  // What a template made of `spec` would be good for: a hexadecimal SHA-256 of the driver and its version, the machine,
+  // kernel, initrd, sizes and devices; not of what clones may differ in (id, folders, tap, MAC, cgroups). Two specs of
+  // one key can share a template. Reads no large file: kernel and initrd count by path, size, inode and time of change.
+  virtual absl::StatusOr<std::string> TemplateKey(const VmSpec& /*spec*/) const {
+    return absl::UnimplementedError("this driver makes no templates");
+  }
 
   // A VM that an earlier daemon made, by Vm::Record(). kNotFound if it has ended.
   virtual absl::StatusOr<std::unique_ptr<Vm>> Adopt(const std::string& record) = 0;
