@@ -1,6 +1,7 @@
 #include "podmanager/host_cgroup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -13,6 +14,7 @@
 #include <map>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -51,6 +53,14 @@ std::vector<std::string> Hierarchies(const std::string& root) {
   return found;
 }
 
+// A control file is written in place, in one write.
+absl::Status WriteControl(const std::string& path, const std::string& value) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.ok()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  if (::write(fd.get(), value.data(), value.size()) < 0) return ErrnoStatus(errno, absl::StrCat("write ", path));
+  return absl::OkStatus();
+}
+
 // A new v1 cpuset has no CPU and takes no process: it gets its parent's.
 absl::Status FillCpuset(const std::string& directory) {
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
@@ -59,10 +69,7 @@ absl::Status FillCpuset(const std::string& directory) {
     ASSIGN_OR_RETURN(std::string now, ReadFile(path, 4096));
     if (!absl::StripAsciiWhitespace(now).empty()) continue;
     ASSIGN_OR_RETURN(std::string parent, ReadFile(fs::path(directory).parent_path().string() + file, 4096));
-    FILE* out = ::fopen(path.c_str(), "we");  // a control file is written in place
-    if (out == nullptr) return ErrnoStatus(errno, absl::StrCat("open ", path));
-    ::fputs(parent.c_str(), out);
-    if (::fclose(out) != 0) return ErrnoStatus(errno, absl::StrCat("write ", path));
+    RETURN_IF_ERROR(WriteControl(path, parent));
   }
   return absl::OkStatus();
 }
@@ -195,6 +202,48 @@ absl::Status RemoveCgroup(const CgroupPlan& plan, absl::Time deadline) {
     ::rmdir(parent->c_str());  // fails, rightly, while another sandbox is in it
   }
   return result;
+}
+
+CgroupPlan PlanPoolCgroup(const std::string& root, const std::string& default_parent) {
+  CgroupPlan plan;
+  const std::string path = CgroupParentPath(default_parent).value_or("/podvisor");
+  for (const std::string& hierarchy : Hierarchies(root)) plan.directories.push_back(hierarchy + path + "-pool");
+  return plan;
+}
+
+std::vector<std::string> MakePoolCgroup(const CgroupPlan& plan) {
+  std::vector<std::string> procs;
+  for (const std::string& directory : plan.directories) {
+    if (absl::Status status = MakeGroup(directory); !status.ok()) {
+      spdlog::warn("pool: its VMs are not accounted for in every cgroup: {}", status.ToString());
+      continue;
+    }
+    // v1 and v2; there is none where the hierarchy has no cpu controller.
+    for (const auto& [file, weight] : {std::pair("/cpu.shares", "102"), std::pair("/cpu.weight", "10")}) {
+      if (!Exists(directory + file)) continue;
+      if (absl::Status status = WriteControl(directory + file, weight); !status.ok()) {
+        spdlog::warn("pool: its VMs do not stand back for pods: {}", status.ToString());
+      }
+    }
+    procs.push_back(directory + "/cgroup.procs");
+  }
+  return procs;
+}
+
+void RemovePoolCgroup(const CgroupPlan& plan) {
+  for (const std::string& directory : plan.directories) ::rmdir(directory.c_str());  // fails, rightly, while in use
+}
+
+void JoinCgroup(const std::vector<std::string>& procs_files, const std::vector<pid_t>& pids,
+                const std::string& sandbox_id) {
+  for (const std::string& file : procs_files) {
+    for (pid_t pid : pids) {
+      if (absl::Status status = WriteControl(file, absl::StrCat(pid)); !status.ok()) {
+        spdlog::warn("sandbox {}: its VM is not accounted for in every cgroup: {}", sandbox_id, status.ToString());
+        break;
+      }
+    }
+  }
 }
 
 CgroupPlan FindCgroup(const std::string& root, const std::string& sandbox_id) {

@@ -3,6 +3,8 @@
 #ifndef PODVISOR_PODMANAGER_HOST_CGROUP_H_
 #define PODVISOR_PODMANAGER_HOST_CGROUP_H_
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -32,6 +34,18 @@ absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string
 // Makes the folders and returns their cgroup.procs files: VmSpec::cgroup_procs. Idempotent. Hierarchies that can't be
 // written to are left out with a warning in the log: a pod without accounting is better than none.
 std::vector<std::string> MakeCgroup(const CgroupPlan& plan, const std::string& sandbox_id);
+
+// VMs that belong to no pod: groups of their own beside the default parent, PARENT-pool, with a tenth of the usual
+// weight where processor time is shared out, so that whatever runs for pods goes first. MakePoolCgroup() is idempotent
+// and returns their cgroup.procs files; RemovePoolCgroup() leaves groups that are in use.
+CgroupPlan PlanPoolCgroup(const std::string& root, const std::string& default_parent);
+std::vector<std::string> MakePoolCgroup(const CgroupPlan& plan);
+void RemovePoolCgroup(const CgroupPlan& plan);
+
+// Moves processes that run already, by cgroup.procs files. What fails is a warning in the log, as with MakeCgroup().
+// Memory that they have touched stays charged to the group they come from.
+void JoinCgroup(const std::vector<std::string>& procs_files, const std::vector<pid_t>& pids,
+                const std::string& sandbox_id);
 
 // Kills what is left in them, removes them, and those parents that were made for them and have become empty. Success if
 // they are gone already. kUnavailable if a process does not go away by `deadline`.

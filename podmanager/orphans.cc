@@ -46,6 +46,7 @@ absl::Status RemoveOrphan(PodContext& context, const std::string& id) {
 Orphans FindOrphans(PodContext& context) {
   std::set<std::string> sandboxes, containers;
   for (const std::shared_ptr<Sandbox>& sandbox : context.sandboxes.All()) sandboxes.insert(sandbox->id());
+  for (const PoolRecord& vm : context.left_pool_vms) sandboxes.insert(vm.id());  // the pool's to take over or end
   for (const std::shared_ptr<Container>& container : context.containers.All()) containers.insert(container->id());
 
   Orphans orphans;

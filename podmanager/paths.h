@@ -13,6 +13,8 @@
 //                                             sockets of the VMM are here
 //     sandboxes/<sandbox id>/shared/          storage/shared_folder: what the guest sees of the host; mount points
 //                                             <container id>-<n> below it, one per mount of a container
+//     templates/<key>-<n>/                    factory/template_files.h: memory and devices of a saved VM; elsewhere if
+//                                             RUN_DIR is not on tmpfs
 //
 // Control groups are not below either: <cgroup root>/<hierarchy>/<cgroup parent>/podvisor-<sandbox id>, see
 // host_cgroup.h.

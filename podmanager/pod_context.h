@@ -6,14 +6,20 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "agent/client/agent_client.h"
 #include "base/event_loop.h"
 #include "base/state_db.h"
 #include "netns/pod_network.h"
 #include "podmanager/container.h"
+#include "podmanager/factory/factories.h"
+#include "podmanager/host_cgroup.h"
 #include "podmanager/name_index.h"
 #include "podmanager/record_store.h"
 #include "podmanager/runtime_handler.h"
@@ -30,10 +36,12 @@ struct PodManagerOptions {
   std::string default_cgroup_parent = "/podvisor";  // for pods that name none
   std::string node_hostname;                        // empty: gethostname()
   std::map<std::string, RuntimeHandler> handlers;   // by name; "" has to be there
+  FactoryOptions factory;                           // where VMs come from
 
   // For metrics and events: called from any thread, must not block. May be empty.
-  // Stages of RunPodSandbox: "netns", "files" (with the cgroup), "cni", "vmm_start", "agent_ready", "configure",
-  // "total".
+  // Stages of RunPodSandbox: "record", "netns", "files" (with the cgroup), "cni", then "vmm_start", "agent_ready" of a
+  // cold boot, "clone", "clone_ready" of a clone, "cgroup", "resume" of a VM of the pool, "grow" of both; "configure",
+  // "ready" (the record), "total". Those of a template's making are "template_start", "template_ready".
   std::function<void(absl::string_view stage, absl::StatusCode code, absl::Duration took)> on_stage;
   AgentClient::Observer on_agent_call;
   // A sandbox or container has another state; both ids for a container. Ask for the state by id: events may overtake
@@ -60,7 +68,17 @@ struct PodContext {
         db(*parts.db),
         network(*parts.network),
         images(*parts.images),
-        store(db) {}
+        store(db),
+        factories(FactoryParts{.loop = loop,
+                               .network = network,
+                               .store = store,
+                               .tasks = tasks,
+                               .requests = requests,
+                               .stopping = stopping,
+                               .run_dir = options.run_dir,
+                               .on_agent_call = options.on_agent_call,
+                               .cgroup_procs = {}},
+                  options.factory, PoolCgroup(options), options.handlers) {}
 
   const PodManagerOptions options;
   EventLoop& loop;
@@ -73,13 +91,28 @@ struct PodContext {
   NameIndex<Container> containers{"container"};
   // The daemon goes down: what fails from here on fails because of that, and is not held against the pods.
   std::atomic<bool> stopping{false};
-  TaskGroup tasks;  // last, so that it ends first
+  RequestGate requests;
+  std::vector<PoolRecord> left_pool_vms;  // of an earlier daemon, from the recovery until the factories start
+  Factories factories;                    // uses the tasks, but not before the constructor has ended
+  TaskGroup tasks;                        // last, so that it ends first
+
+  void OnStage(Sandbox& sandbox, absl::string_view stage, absl::StatusCode code, absl::Time start) const {
+    const absl::Time end = absl::Now();
+    sandbox.trace().Add(stage, start, end);
+    if (options.on_stage) options.on_stage(stage, code, end - start);
+  }
 
   void Changed(const Sandbox& sandbox) const {
     if (options.on_change) options.on_change(sandbox.id(), "");
   }
   void Changed(const Container& container) const {
     if (options.on_change) options.on_change(container.sandbox()->id(), container.id());
+  }
+
+ private:
+  static CgroupPlan PoolCgroup(const PodManagerOptions& options) {
+    if (options.cgroup_root.empty()) return {};
+    return PlanPoolCgroup(options.cgroup_root, options.default_cgroup_parent);
   }
 };
 

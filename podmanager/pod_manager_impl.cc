@@ -52,6 +52,7 @@ PodManagerImpl::~PodManagerImpl() {
   draining_ = true;
   context_.stopping = true;
   context_.store.Freeze();
+  context_.factories.Close(PoolFactory::Waiting::kStay);
   LetGoOfGuests();
   context_.tasks.Wait(absl::InfiniteFuture());
   LetGoOfGuests();  // of those that a task has got since
@@ -69,9 +70,13 @@ void PodManagerImpl::LetGoOfGuests() {
   }
 }
 
+void PodManagerImpl::StartFactories() { context_.factories.Start(std::exchange(context_.left_pool_vms, {})); }
+
 void PodManagerImpl::Drain(absl::Time deadline) {
   draining_ = true;
+  context_.factories.Close(PoolFactory::Waiting::kEnd);
   if (!context_.tasks.Wait(deadline)) spdlog::warn("shutting down in the middle of operations on pods");
+  context_.factories.RemoveCgroup();
 }
 
 absl::Status PodManagerImpl::CheckAccepting() const {

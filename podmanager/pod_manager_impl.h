@@ -28,7 +28,10 @@ struct PodSnapshot {
     VmUsage usage;
     std::map<std::string, double> metrics;  // the driver's own
   };
-  std::vector<VmNumbers> vms;  // of the sandboxes that have a VM
+  std::vector<VmNumbers> vms;          // of the sandboxes that have a VM
+  std::map<std::string, int> origins;  // of those: by "cold", "template", "pool"
+  std::vector<PoolView> pools;
+  std::vector<TemplateView> templates;
 };
 
 // Thread-safe. Wires the parts together; what is done to pods is in sandbox_operations.h and container_operations.h.
@@ -41,11 +44,16 @@ class PodManagerImpl final : public PodManager {
   // newer version.
   static absl::StatusOr<std::unique_ptr<PodManagerImpl>> Create(PodManagerOptions options, PodManagerParts parts);
 
+  // Begins to make templates and to fill the pool, in the background: when the daemon serves. Before that, pods boot
+  // cold. Once.
+  void StartFactories();
+
   // VMs and their containers run on; the records say what a next daemon has to know. Ends what is under way: calls to
   // guests fail at once, starts of VMs are undone. Nothing may be called any more.
   ~PodManagerImpl() override;
 
-  // Refuses new work (kUnavailable) and waits for the work under way until `deadline`: before the destructor.
+  // Refuses new work (kUnavailable), ends the pool's VMs, which belong to no pod, and waits for the work under way
+  // until `deadline`: before the destructor. Without it the pool's VMs stay for the next daemon, as after a kill.
   void Drain(absl::Time deadline);
 
   // Asks the system about every VM's processes: tens of microseconds for each.

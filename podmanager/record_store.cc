@@ -9,6 +9,7 @@ namespace {
 
 constexpr char kSandboxTable[] = "sandboxes";
 constexpr char kContainerTable[] = "containers";
+constexpr char kPoolTable[] = "pool_vms";
 
 template <typename Record>
 absl::Status LoadTable(StateDb& db, const char* table, std::vector<Record>* records,
@@ -50,6 +51,25 @@ absl::Status RecordStore::Put(ContainerRecord record) {
                   record.id());
 }
 
+absl::Status RecordStore::PutTaken(SandboxRecord record) {
+  RETURN_IF_ERROR(CheckNotFrozen());
+  record.set_version(kRecordVersion);
+  return Annotate(db_.Apply({{.table = kPoolTable, .key = record.id(), .value = std::nullopt},
+                             {.table = kSandboxTable, .key = record.id(), .value = record.SerializeAsString()}}),
+                  "record of sandbox ", record.id());
+}
+
+absl::Status RecordStore::Put(PoolRecord record) {
+  RETURN_IF_ERROR(CheckNotFrozen());
+  record.set_version(kRecordVersion);
+  return Annotate(db_.Put(kPoolTable, record.id(), record.SerializeAsString()), "record of pool VM ", record.id());
+}
+
+absl::Status RecordStore::DeletePoolVm(const std::string& id) {
+  RETURN_IF_ERROR(CheckNotFrozen());
+  return Annotate(db_.Delete(kPoolTable, id), "record of pool VM ", id);
+}
+
 absl::Status RecordStore::DeleteSandbox(const std::string& id) {
   RETURN_IF_ERROR(CheckNotFrozen());
   return Annotate(db_.Delete(kSandboxTable, id), "record of sandbox ", id);
@@ -64,6 +84,7 @@ absl::StatusOr<RecordStore::Loaded> RecordStore::Load() {
   Loaded loaded;
   RETURN_IF_ERROR(LoadTable(db_, kSandboxTable, &loaded.sandboxes, &loaded.unreadable));
   RETURN_IF_ERROR(LoadTable(db_, kContainerTable, &loaded.containers, &loaded.unreadable));
+  RETURN_IF_ERROR(LoadTable(db_, kPoolTable, &loaded.pool_vms, &loaded.unreadable));
   return loaded;
 }
 

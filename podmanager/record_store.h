@@ -25,12 +25,18 @@ class RecordStore {
   // Stamps the version. kResourceExhausted for a full disk; kUnavailable after Freeze().
   absl::Status Put(SandboxRecord record);
   absl::Status Put(ContainerRecord record);
+  // The first record of a sandbox that takes the pool's VM of its id, whose row goes: both or neither, so that no VM is
+  // used twice or lost.
+  absl::Status PutTaken(SandboxRecord record);
+  absl::Status Put(PoolRecord record);
+  absl::Status DeletePoolVm(const std::string& id);
   absl::Status DeleteSandbox(const std::string& id);
   absl::Status DeleteContainer(const std::string& id);
 
   struct Loaded {
     std::vector<SandboxRecord> sandboxes;
     std::vector<ContainerRecord> containers;
+    std::vector<PoolRecord> pool_vms;
     // Rows that are no such message: they have been deleted, and what they stood for is found as an orphan.
     std::vector<std::string> unreadable;
   };

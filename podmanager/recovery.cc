@@ -212,6 +212,7 @@ absl::Status Recover(PodContext& context) {
   for (const std::string& row : loaded.unreadable) spdlog::error("record {} is damaged; deleted", row);
   const Sandboxes sandboxes = ListSandboxes(context, std::move(loaded.sandboxes));
   const Containers containers = ListContainers(context, sandboxes, std::move(loaded.containers));
+  context.left_pool_vms = std::move(loaded.pool_vms);
   const Orphans orphans = FindOrphans(context);
 
   std::vector<std::function<absl::Status()>> adoptions;

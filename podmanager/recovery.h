@@ -20,6 +20,10 @@ namespace podvisor {
 //   FAILED, STOPPED   as they are
 //   REMOVING   the removal is finished
 //
+//   VM of the pool
+//              left as it is, for Factories::Start(): taken over, or ended. One that a sandbox was about to take is
+//              either still the pool's or the sandbox's, never both: RecordStore::PutTaken()
+//
 //   container, in a sandbox that was taken over
 //   CREATING   undone, row deleted
 //   CREATED    as it is

@@ -1,31 +1,25 @@
 // RunPodSandbox: the way from a configuration to a VM that waits for containers.
-#include <errno.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/rollback.h"
 #include "base/status_macros.h"
+#include "podmanager/factory/vm_factory.h"
+#include "podmanager/factory/vm_site.h"
 #include "podmanager/host_cgroup.h"
 #include "podmanager/ids.h"
 #include "podmanager/network_request.h"
-#include "podmanager/paths.h"
 #include "podmanager/sandbox_operations.h"
-#include "storage/shared_folder.h"
 
 namespace podvisor {
 
 namespace {
-
-constexpr size_t kConsoleTailBytes = 4096;
 
 // What the VM gets at boot: the handler's, or what the pod's own limits ask for, within the handler's bounds.
 int BootVcpus(const RuntimeHandler& handler, const Resources& pod) {
@@ -48,14 +42,25 @@ uint64_t BootMemory(const RuntimeHandler& handler, const Resources& pod) {
   return handler.max_memory_bytes > 0 ? std::min(bytes, handler.max_memory_bytes) : bytes;
 }
 
+// Only what Reserve() looks at.
+VmOrder Order(const RuntimeHandler& handler, const SandboxRecord& record) {
+  VmOrder order;
+  order.handler = &handler;
+  order.vcpus = record.vcpus();
+  order.memory_bytes = record.memory_bytes();
+  return order;
+}
+
 // One RunPodSandbox. Lives as long as the call.
 class Creation {
  public:
-  Creation(PodContext& context, std::shared_ptr<Sandbox> sandbox)
+  // `reserved` is a VM of the pool, whose id the sandbox has; or null.
+  Creation(PodContext& context, std::shared_ptr<Sandbox> sandbox, std::shared_ptr<ReservedVm> reserved)
       : context_(context),
         sandbox_(std::move(sandbox)),
         handler_(*sandbox_->handler()),
-        rollback_(handler_.timeouts.rollback) {}
+        rollback_(handler_.timeouts.rollback),
+        reserved_(std::move(reserved)) {}
 
   absl::Status Run() {
     absl::Status status = Steps();
@@ -63,6 +68,8 @@ class Creation {
       rollback_.Commit();
       return status;
     }
+    // Without a record of the sandbox's the VM is still the pool's.
+    if (reserved_ != nullptr && !taken_) context_.factories.factory().GiveBack(std::move(reserved_));
     absl::Status undone = rollback_.Run();
     if (undone.ok()) {
       context_.sandboxes.Erase(sandbox_->id());
@@ -78,19 +85,30 @@ class Creation {
 
  private:
   absl::Status Steps() {
-    RETURN_IF_ERROR(RecordIntent());
-    RETURN_IF_ERROR(Timed("netns", [this] { return MakeNamespace(); }));
+    RETURN_IF_ERROR(Timed("record", [this] { return RecordIntent(); }));
+    if (reserved_ == nullptr) RETURN_IF_ERROR(Timed("netns", [this] { return MakeNamespace(); }));
     RETURN_IF_ERROR(Timed("files", [this] { return MakeFiles(); }));
     RETURN_IF_ERROR(SetUpNetworkAndVm());
+    WatchVm(context_, sandbox_, *made_.vm);
     AgentFlavor flavor = AGENT_PODVISOR;
-    RETURN_IF_ERROR(Timed("configure", [this, &flavor]() -> absl::Status {
-      ASSIGN_OR_RETURN(flavor, ConfigureGuest(context_, *sandbox_, *sandbox_->guest().agent, network_));
+    absl::Status configured = Timed("configure", [this, &flavor]() -> absl::Status {
+      ASSIGN_OR_RETURN(flavor, ConfigureGuest(context_, *sandbox_, *made_.agent, network_));
       return absl::OkStatus();
-    }));
-    const std::string vm_record = sandbox_->guest().vm->Record();
+    });
+    if (const std::string reason = sandbox_->vm_exit_reason(); !configured.ok() && !reason.empty()) {
+      return absl::UnavailableError(absl::StrCat("sandbox ", sandbox_->id(), ": its VM ended: ", reason));
+    }
+    RETURN_IF_ERROR(configured);
+    return Timed("ready", [this, flavor] { return RecordReady(flavor); });
+  }
+
+  absl::Status RecordReady(AgentFlavor flavor) {
+    const std::string vm_record = made_.vm->Record();
     return sandbox_->TransitionTo(SandboxPhase::kReady, [&](SandboxRecord& record) {
       record.set_agent(flavor);
       record.set_vm_record(vm_record);
+      record.set_vm_origin(std::string(Name(made_.origin)));
+      record.set_vm_origin_reason(made_.why);
       for (const std::string& ip : network_.ips) record.add_ips(ip);
     });
   }
@@ -98,7 +116,7 @@ class Creation {
   absl::Status Timed(absl::string_view stage, const std::function<absl::Status()>& step) {
     const absl::Time start = absl::Now();
     absl::Status status = step();
-    if (context_.options.on_stage) context_.options.on_stage(stage, status.code(), absl::Now() - start);
+    context_.OnStage(*sandbox_, stage, status.code(), start);
     return status;
   }
 
@@ -121,21 +139,40 @@ class Creation {
     Undo("delete record",
          [&context = context_](Sandbox& sandbox, absl::Time) { return context.store.DeleteSandbox(sandbox.id()); });
     rollback_.Barrier();
-    return sandbox_->Update([&plan](SandboxRecord& record) {
+    const auto change = [this, &plan](SandboxRecord& record) {
+      if (reserved_ != nullptr) {
+        record.set_vm_record(reserved_->vm_record);
+        record.set_netns_path(reserved_->site.netns_path);
+      }
       for (std::string& directory : plan.directories) record.mutable_cgroup()->add_directories(std::move(directory));
       for (std::string& parent_dir : plan.created_parents) {
         record.mutable_cgroup()->add_created_parents(std::move(parent_dir));
       }
-    });
+    };
+    if (reserved_ == nullptr) return sandbox_->Update(change);
+    RETURN_IF_ERROR(sandbox_->WriteTaken(change));
+    TakeOver();
+    return absl::OkStatus();
+  }
+
+  // From now on the pool's VM is the sandbox's, with all that it stands on.
+  void TakeOver() {
+    taken_ = true;
+    sandbox_->set_guest({.vm = reserved_->vm, .agent = reserved_->agent});
+    site_ = reserved_->site;
+    Undo("delete network namespace",
+         [&context = context_](Sandbox& sandbox, absl::Time) { return context.network.DeleteNamespace(sandbox.id()); });
+    rollback_.Barrier();
+    Undo("end VM", [&context = context_](Sandbox& sandbox, absl::Time) { return EndVm(context, sandbox); });
   }
 
   absl::Status MakeNamespace() {
     Undo("delete network namespace",
          [&context = context_](Sandbox& sandbox, absl::Time) { return context.network.DeleteNamespace(sandbox.id()); });
     rollback_.Barrier();  // CNI DEL and the VMM need the namespace
-    ASSIGN_OR_RETURN(netns_path_, context_.network.CreateNamespace(sandbox_->id()), "sandbox ", sandbox_->id(),
+    ASSIGN_OR_RETURN(site_.netns_path, context_.network.CreateNamespace(sandbox_->id()), "sandbox ", sandbox_->id(),
                      ": network namespace");
-    return sandbox_->Update([this](SandboxRecord& record) { record.set_netns_path(netns_path_); });
+    return sandbox_->Update([this](SandboxRecord& record) { record.set_netns_path(site_.netns_path); });
   }
 
   // Runtime folder, shared folder and cgroup.
@@ -143,13 +180,10 @@ class Creation {
     const std::string& id = sandbox_->id();
     Undo("remove runtime files",
          [&context = context_](Sandbox& sandbox, absl::Time) { return RemoveRuntimeFiles(context, sandbox.id()); });
-    runtime_dir_ = SandboxRuntimeDir(context_.options.run_dir, id);
-    if (::mkdir(runtime_dir_.c_str(), 0700) != 0 && errno != EEXIST) {
-      return ErrnoStatus(errno, absl::StrCat("sandbox ", id, ": make ", runtime_dir_));
-    }
-    if (handler_.hypervisor->capabilities().shared_folder) {
-      shared_dir_ = SandboxSharedDir(context_.options.run_dir, id);
-      RETURN_IF_ERROR(SharedFolder(shared_dir_).Create(), "sandbox ", id, ": shared folder");
+    if (reserved_ == nullptr) {
+      site_.id = id;
+      RETURN_IF_ERROR(MakeVmFolders(context_.options.run_dir, handler_.hypervisor->capabilities(), &site_), "sandbox ",
+                      id);
     }
     Undo("remove cgroup", [](Sandbox& sandbox, absl::Time deadline) { return EndCgroup(sandbox, deadline); });
     rollback_.Barrier();  // a VM that does not end keeps its files and its cgroup
@@ -157,7 +191,7 @@ class Creation {
     CgroupPlan plan;
     plan.directories.assign(record.directories().begin(), record.directories().end());
     plan.created_parents.assign(record.created_parents().begin(), record.created_parents().end());
-    cgroup_procs_ = MakeCgroup(plan, id);
+    site_.cgroup_procs = MakeCgroup(plan, id);
     return absl::OkStatus();
   }
 
@@ -168,15 +202,14 @@ class Creation {
       return EndNetwork(context, sandbox, deadline);
     });
     Undo("end VM", [&context = context_](Sandbox& sandbox, absl::Time) { return EndVm(context, sandbox); });
-    absl::StatusOr<UniqueFd> tap = context_.network.OpenTap(sandbox_->id());
-    if (absl::IsFailedPrecondition(tap.status())) {
-      RETURN_IF_ERROR(Timed("cni", [this] { return SetUpNetwork(); }));
-      if (!network_.interfaces.empty()) tap = context_.network.OpenTap(sandbox_->id());
-      if (network_.interfaces.empty()) tap = UniqueFd();
-      RETURN_IF_ERROR(tap.status(), "sandbox ", sandbox_->id(), ": tap");
-      return BootVm(*std::move(tap));
+    if (reserved_ == nullptr) {
+      absl::StatusOr<UniqueFd> tap = context_.network.OpenTap(sandbox_->id());
+      if (absl::IsFailedPrecondition(tap.status())) {
+        RETURN_IF_ERROR(Timed("cni", [this] { return SetUpNetwork(); }));
+        return MakeVm(network_.interfaces.empty() ? Nic::kNone : Nic::kTap);
+      }
+      ASSIGN_OR_RETURN(tap_, std::move(tap), "sandbox ", sandbox_->id(), ": tap");
     }
-    RETURN_IF_ERROR(tap.status(), "sandbox ", sandbox_->id(), ": tap");
     absl::Status network, vm;
     context_.tasks
         .All({[&] {
@@ -185,7 +218,7 @@ class Creation {
                 return absl::OkStatus();
               },
               [&] {
-                vm = BootVm(*std::move(tap));
+                vm = MakeVm(Nic::kTap);
                 return absl::OkStatus();
               }})
         .IgnoreError();  // both are looked at here
@@ -193,76 +226,49 @@ class Creation {
   }
 
   absl::Status SetUpNetwork() {
-    const NetworkRequest request = MakeNetworkRequest(sandbox_->id(), sandbox_->config(), netns_path_);
+    const NetworkRequest request = MakeNetworkRequest(sandbox_->id(), sandbox_->config(), site_.netns_path);
     ASSIGN_OR_RETURN(network_, context_.network.Setup(request, absl::Now() + handler_.timeouts.network), "sandbox ",
                      sandbox_->id(), ": network");
     return absl::OkStatus();
   }
 
-  // Ends the wait for the agent: the network has failed. Either the agent's client is there already, or BootVm() sees
-  // the flag when it has made it.
+  // Ends the wait for the agent: the network has failed. Either the agent's client is there already, or the factory
+  // sees the flag when it has made it.
   void AbortBoot() {
     aborted_ = true;
     if (const auto agent = sandbox_->guest().agent) agent->Close();
   }
 
-  VmSpec Spec(const UniqueFd& tap) {
-    const SandboxRecord record = sandbox_->record();
-    VmSpec spec;
-    spec.id = sandbox_->id();
-    spec.runtime_dir = runtime_dir_;
-    spec.kernel_path = handler_.kernel_path;
-    spec.initrd_path = handler_.initrd_path;
-    spec.kernel_params = handler_.kernel_params;
-    spec.vcpus = record.vcpus();
-    spec.max_vcpus = std::max(spec.vcpus, handler_.max_vcpus);
-    spec.memory_bytes = record.memory_bytes();
-    spec.max_memory_bytes = std::max(spec.memory_bytes, handler_.max_memory_bytes);
-    spec.disk_slots = handler_.disk_slots;
-    if (tap.ok()) spec.nic = NicSpec{.tap_fd = tap.get(), .mac = MacOf(sandbox_->id())};
-    spec.shared_folder = shared_dir_;
-    spec.cgroup_procs = cgroup_procs_;
-    spec.netns_path = netns_path_;
-    return spec;
-  }
-
-  absl::Status BootVm(UniqueFd tap) {
-    RETURN_IF_ERROR(Timed("vmm_start", [this, &tap] { return StartVmm(tap); }), "sandbox ", sandbox_->id(),
-                    ": start VM");
-    tap.reset();  // the VMM has it
-    return Timed("agent_ready", [this] { return AwaitAgent(); });
-  }
-
-  absl::Status StartVmm(const UniqueFd& tap) {
-    ASSIGN_OR_RETURN(std::shared_ptr<Vm> vm, handler_.hypervisor->Create(Spec(tap)));
-    std::shared_ptr<AgentClient> agent =
-        AgentClient::Create(context_.loop, vm->agent_channel(), context_.options.on_agent_call);
-    sandbox_->set_guest({vm, agent});
-    WatchVm(context_, sandbox_, *vm);
-    if (aborted_ || context_.stopping) agent->Close();
-    return vm->Start();
-  }
-
-  absl::Status AwaitAgent() {
-    const Sandbox::Guest guest = sandbox_->guest();
-    absl::Status ready = guest.agent->WaitReady(absl::Now() + handler_.timeouts.agent_ready);
-    if (ready.ok()) return ready;
-    const std::string console = guest.vm->ConsoleTail(kConsoleTailBytes);
-    const std::string end =
-        console.empty() ? "; its console is empty" : absl::StrCat("; its console ended:\n", console);
-    if (const std::string reason = sandbox_->vm_exit_reason(); !reason.empty()) {
-      return absl::UnavailableError(absl::StrCat("sandbox ", sandbox_->id(), ": VM ended at boot: ", reason, end));
-    }
-    return absl::Status(ready.code(), absl::StrCat("sandbox ", sandbox_->id(),
-                                                   ": the guest's agent did not answer: ", ready.message(), end));
+  enum class Nic { kNone, kTap };
+  absl::Status MakeVm(Nic nic) {
+    VmOrder order = Order(handler_, sandbox_->record());
+    order.site = site_;
+    order.open_tap = [this, nic]() -> absl::StatusOr<UniqueFd> {
+      if (nic == Nic::kNone) return UniqueFd();
+      if (tap_.ok()) return std::move(tap_);
+      return context_.network.OpenTap(sandbox_->id());
+    };
+    order.reserved = reserved_;
+    order.on_vm = [this](const std::shared_ptr<Vm>& vm, const std::shared_ptr<AgentClient>& agent) {
+      sandbox_->set_guest({.vm = vm, .agent = agent});
+    };
+    order.cancelled = [this] { return aborted_ || context_.stopping; };
+    order.on_stage = [this](absl::string_view stage, absl::StatusCode code, absl::Time start) {
+      context_.OnStage(*sandbox_, stage, code, start);
+    };
+    ASSIGN_OR_RETURN(made_, context_.factories.factory().Make(order), "sandbox ", sandbox_->id());
+    return absl::OkStatus();
   }
 
   PodContext& context_;
   const std::shared_ptr<Sandbox> sandbox_;
   const RuntimeHandler& handler_;
   Rollback rollback_;
-  std::string runtime_dir_, shared_dir_, netns_path_;
-  std::vector<std::string> cgroup_procs_;
+  std::shared_ptr<ReservedVm> reserved_;
+  bool taken_ = false;  // the record says so
+  UniqueFd tap_;        // opened already
+  VmSite site_;
+  FactoryVm made_;
   PodNetworkResult network_;
   std::atomic<bool> aborted_{false};
 };
@@ -272,27 +278,34 @@ class Creation {
 std::shared_ptr<Sandbox> ReserveSandbox(PodContext& context, const SandboxConfig& config,
                                         const RuntimeHandler& handler) {
   SandboxRecord record;
-  record.set_id(RandomId());
   *record.mutable_config() = config;
   record.set_runtime_handler(handler.name);
   record.set_phase(SandboxRecord::CREATING);
   record.set_created_at_ns(absl::ToUnixNanos(context.timestamps.Next()));
   record.set_vcpus(BootVcpus(handler, config.resources()));
   record.set_memory_bytes(BootMemory(handler, config.resources()));
+  std::shared_ptr<ReservedVm> reserved = context.factories.factory().Reserve(Order(handler, record));
+  record.set_id(reserved != nullptr ? reserved->site.id : RandomId());
   auto sandbox = std::make_shared<Sandbox>(std::move(record), &handler, context.store);
-  if (auto holder = context.sandboxes.InsertOrFindHolder(SandboxName(config), sandbox)) return holder;
-  context.tasks.Run([&context, sandbox] {
+  sandbox->trace().Begin();
+  if (auto holder = context.sandboxes.InsertOrFindHolder(SandboxName(config), sandbox)) {
+    if (reserved != nullptr) context.factories.factory().GiveBack(std::move(reserved));
+    return holder;
+  }
+  context.tasks.Run([&context, sandbox, reserved = std::move(reserved)] {
+    const RequestGate::Pass pass(context.requests);
     const absl::Time start = absl::Now();
-    absl::Status status = RunSandbox(context, sandbox);
-    if (context.options.on_stage) context.options.on_stage("total", status.code(), absl::Now() - start);
+    absl::Status status = RunSandbox(context, sandbox, reserved);
+    context.OnStage(*sandbox, "total", status.code(), start);
     sandbox->created().Set(std::move(status));
   });
   return sandbox;
 }
 
-absl::Status RunSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox) {
+absl::Status RunSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox,
+                        const std::shared_ptr<ReservedVm>& reserved) {
   ASSIGN_OR_RETURN(Turn turn, sandbox->turns().Take(absl::InfiniteFuture(), "sandbox " + sandbox->id()));
-  RETURN_IF_ERROR(Creation(context, sandbox).Run());
+  RETURN_IF_ERROR(Creation(context, sandbox, reserved).Run());
   spdlog::info("sandbox {}: ready: pod {}/{}", sandbox->id(), sandbox->config().metadata().namespace_(),
                sandbox->config().metadata().name());
   context.Changed(*sandbox);

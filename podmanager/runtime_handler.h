@@ -22,6 +22,11 @@ struct RuntimeTimeouts {
   absl::Duration rollback = absl::Seconds(120);
 };
 
+// How its VMs come about: see factory/vm_factory.h.
+enum class FactoryKind { kCold, kTemplate, kPool };
+// Whether clones share the template's pages until they write to them, or each has a copy (CVE-2015-2877).
+enum class TemplatePages { kShared, kCopied };
+
 struct RuntimeHandler {
   std::string name;                  // "" is the default
   Hypervisor* hypervisor = nullptr;  // borrowed; outlives the pod manager
@@ -39,6 +44,10 @@ struct RuntimeHandler {
   std::string initrd_path;
   std::vector<std::string> kernel_params;
   int disk_slots = 4;
+
+  FactoryKind factory = FactoryKind::kCold;
+  TemplatePages template_pages = TemplatePages::kShared;
+  std::string rehearsal_image;  // EROFS; see factory/rehearsal.h. Empty: nothing is run
 
   RuntimeTimeouts timeouts;
 };

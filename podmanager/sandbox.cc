@@ -84,6 +84,15 @@ absl::Status Sandbox::Update(const Change& change) {
   return absl::OkStatus();
 }
 
+absl::Status Sandbox::WriteTaken(const Change& change) {
+  absl::MutexLock lock(&mu_);
+  SandboxRecord changed = record_;
+  change(changed);
+  RETURN_IF_ERROR(store_.PutTaken(changed));
+  record_ = std::move(changed);
+  return absl::OkStatus();
+}
+
 absl::Status Sandbox::WriteRecord() {
   return Update([](SandboxRecord&) {});
 }

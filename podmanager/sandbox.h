@@ -17,6 +17,7 @@
 #include "podmanager/runtime_handler.h"
 #include "podmanager/sandbox_disks.h"
 #include "podmanager/sandbox_state.h"
+#include "podmanager/stage_trace.h"
 #include "podmanager/task_group.h"
 #include "podmanager/turn.h"
 #include "vmm/hypervisor.h"
@@ -51,6 +52,8 @@ class Sandbox {
   bool Observe(SandboxPhase from, SandboxPhase next, const Change& change);
   // Changes the record within the phase.
   absl::Status Update(const Change& change);
+  // The same for the first record of a sandbox that takes a VM of the pool: RecordStore::PutTaken().
+  absl::Status WriteTaken(const Change& change);
   absl::Status WriteRecord();
 
   // The VM and the way to its agent. Both null before there are any, after a stop, and after a restart if the VM could
@@ -71,6 +74,8 @@ class Sandbox {
   Turns& turns() { return turns_; }           // creation, stop, removal: one at a time
   Gate& containers() { return containers_; }  // open for what is done to its containers until it is stopped
   SandboxDisks& disks() { return disks_; }
+  StageTrace& trace() { return trace_; }
+  const StageTrace& trace() const { return trace_; }
 
  private:
   absl::Status MoveLocked(SandboxPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -85,6 +90,7 @@ class Sandbox {
   Turns turns_;
   Gate containers_;
   SandboxDisks disks_;
+  StageTrace trace_;  // of its start, if that was by this daemon
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   SandboxPhase phase_ ABSL_GUARDED_BY(mu_);

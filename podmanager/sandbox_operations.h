@@ -18,9 +18,11 @@ namespace podvisor {
 std::shared_ptr<Sandbox> ReserveSandbox(PodContext& context, const SandboxConfig& config,
                                         const RuntimeHandler& handler);
 
-// run_sandbox.cc: everything from the record of intent to phase kReady. After an error nothing is left of it, unless an
+// run_sandbox.cc: everything from the record of intent to phase kReady, with `reserved`, a VM of the pool whose id the
+// sandbox has, or null. After an error nothing is left of it, unless an
 // undo failed: then it is listed with phase kFailed.
-absl::Status RunSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox);
+absl::Status RunSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox,
+                        const std::shared_ptr<ReservedVm>& reserved);
 
 // configure_guest.cc: tells the agent what the pod is. Returns which agent it turned out to be.
 absl::StatusOr<AgentFlavor> ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent,

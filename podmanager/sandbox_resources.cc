@@ -1,16 +1,14 @@
 // The single steps that undo what run_sandbox.cc does.
-#include <filesystem>
 #include <set>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "podmanager/factory/vm_site.h"
 #include "podmanager/host_cgroup.h"
 #include "podmanager/network_request.h"
 #include "podmanager/paths.h"
 #include "podmanager/sandbox_operations.h"
-#include "storage/shared_folder.h"
 
 namespace podvisor {
 
@@ -62,16 +60,7 @@ absl::Status EndCgroup(const Sandbox& sandbox, absl::Time deadline) {
 }
 
 absl::Status RemoveRuntimeFiles(PodContext& context, const std::string& sandbox_id) {
-  const std::string shared = SandboxSharedDir(context.options.run_dir, sandbox_id);
-  std::error_code error;
-  // First, and only if it worked the rest: nothing is ever removed through a mount.
-  if (std::filesystem::exists(shared, error)) {
-    RETURN_IF_ERROR(SharedFolder(shared).Destroy(), "shared folder of sandbox ", sandbox_id);
-  }
-  const std::string directory = SandboxRuntimeDir(context.options.run_dir, sandbox_id);
-  std::filesystem::remove_all(directory, error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("remove ", directory));
-  return absl::OkStatus();
+  return RemoveVmFolders(context.options.run_dir, sandbox_id);
 }
 
 absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox) {
@@ -80,8 +69,8 @@ absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox) {
       [&] { return EndNetwork(context, sandbox, deadline); },
       [&]() -> absl::Status {
         RETURN_IF_ERROR(EndVm(context, sandbox));
-        RETURN_IF_ERROR(EndCgroup(sandbox, deadline));
-        return RemoveRuntimeFiles(context, sandbox.id());
+        return context.tasks.All(
+            {[&] { return EndCgroup(sandbox, deadline); }, [&] { return RemoveRuntimeFiles(context, sandbox.id()); }});
       },
   }));
   return Annotate(context.network.DeleteNamespace(sandbox.id()), "network namespace of sandbox ", sandbox.id());

@@ -39,6 +39,23 @@ std::string SandboxInfo(const Sandbox& sandbox, const SandboxRecord& record) {
   return info.dump();
 }
 
+std::string OriginInfo(const SandboxRecord& record) {
+  nlohmann::json info = {{"origin", record.vm_origin()}};
+  if (!record.vm_origin_reason().empty()) info["reason"] = record.vm_origin_reason();
+  return info.dump();
+}
+
+// For `podvisor trace`: milliseconds.
+std::string TraceInfo(const Sandbox& sandbox) {
+  nlohmann::json trace = nlohmann::json::array();
+  for (const StageTrace::Stage& stage : sandbox.trace().stages()) {
+    trace.push_back({{"stage", stage.name},
+                     {"offset_ms", absl::ToDoubleMilliseconds(stage.offset)},
+                     {"duration_ms", absl::ToDoubleMilliseconds(stage.took)}});
+  }
+  return trace.dump();
+}
+
 std::string ContainerInfo(const ContainerRecord& record) {
   const nlohmann::json info = {{"phase", std::string(Name(FromRecord(record.phase())))},
                                {"sandboxID", record.sandbox_id()},
@@ -57,7 +74,11 @@ SandboxStatus Show(const Sandbox& sandbox, Detail detail) {
   status.reason = record.reason();
   status.created_at = TimeOf(record.created_at_ns());
   status.ips.assign(record.ips().begin(), record.ips().end());
-  if (detail == Detail::kVerbose) status.info["info"] = SandboxInfo(sandbox, record);
+  if (detail == Detail::kVerbose) {
+    status.info["info"] = SandboxInfo(sandbox, record);
+    status.info["trace"] = TraceInfo(sandbox);
+    status.info["vm_origin"] = OriginInfo(record);
+  }
   return status;
 }
 
@@ -133,6 +154,7 @@ PodSnapshot PodManagerImpl::Snapshot() {
     ++snapshot.sandboxes[sandbox->phase()];
     const std::shared_ptr<Vm> vm = sandbox->guest().vm;
     if (vm == nullptr) continue;
+    ++snapshot.origins[sandbox->record().vm_origin()];
     absl::StatusOr<VmUsage> usage = vm->Usage();
     if (!usage.ok()) continue;  // it is ending
     snapshot.vms.push_back({.sandbox_id = sandbox->id(),
@@ -141,6 +163,8 @@ PodSnapshot PodManagerImpl::Snapshot() {
                             .usage = *usage,
                             .metrics = vm->Metrics()});
   }
+  snapshot.pools = context_.factories.Pools();
+  snapshot.templates = context_.factories.Templates();
   return snapshot;
 }
 

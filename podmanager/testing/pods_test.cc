@@ -34,6 +34,8 @@ PodsTest::PodsTest() : dir_(MakeShortDir()), capabilities_(MockCapabilities()) {
   }
   options_.run_dir = dir_ + "/run";
   options_.cgroup_root = dir_ + "/cgroup";
+  options_.factory.template_dir = dir_ + "/templates";
+  options_.factory.check_template_room = [](const std::string&, uint64_t) { return absl::OkStatus(); };
   options_.on_change = [this](const std::string&, const std::string&) {
     absl::MutexLock lock(&mu_);
     ++changes_;
@@ -62,6 +64,26 @@ void PodsTest::StartDaemon() {
                                      {.loop = &loop_, .db = db_.get(), .network = &network_, .images = &images_});
   ASSERT_OK(pods);
   pods_ = *std::move(pods);
+  pods_->StartFactories();
+}
+
+PoolView PodsTest::AwaitPool(int waiting) {
+  PoolView seen;
+  const absl::Time deadline = absl::Now() + absl::Minutes(1);
+  while (absl::Now() < deadline) {
+    const std::vector<PoolView> pools = pods_->Snapshot().pools;
+    if (!pools.empty()) seen = pools.front();
+    if (!pools.empty() && seen.waiting == waiting && seen.filling == 0) return seen;
+    absl::SleepFor(absl::Milliseconds(2));  // the pool tells nobody
+  }
+  ADD_FAILURE() << "the pool has " << seen.waiting << " VMs waiting, not " << waiting << "; " << seen.error;
+  return seen;
+}
+
+nlohmann::json PodsTest::Origin(const std::string& sandbox_id) {
+  absl::StatusOr<SandboxStatus> status = pods_->GetSandbox(sandbox_id, Detail::kVerbose);
+  EXPECT_OK(status);
+  return status.ok() ? nlohmann::json::parse(status->info.at("vm_origin")) : nlohmann::json();
 }
 
 SandboxConfig PodsTest::Pod(const std::string& name, uint32_t attempt) {
@@ -161,7 +183,7 @@ void PodsTest::ExpectNothingLeft() {
   EXPECT_THAT(images_.LeaseHolders(), IsEmpty());
   EXPECT_THAT(Cgroups(), IsEmpty());
   EXPECT_THAT(RuntimeFolders(), IsEmpty());
-  for (const char* table : {"sandboxes", "containers", "log_checkpoints"}) {
+  for (const char* table : {"sandboxes", "containers", "log_checkpoints", "pool_vms"}) {
     EXPECT_THAT(db_->Scan(table).value(), IsEmpty()) << table;
   }
 }

@@ -3,6 +3,7 @@
 #define PODVISOR_PODMANAGER_TESTING_PODS_TEST_H_
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,11 @@ class PodsTest : public testing::Test {
   // Wait until it is so, for a minute at most; the status then. The pod manager tells of changes, so nothing is polled.
   ContainerStatus AwaitState(const std::string& container_id, ContainerState state);
   SandboxStatus AwaitState(const std::string& sandbox_id, SandboxState state);
+
+  // Waits until the first pool has so many VMs and makes none.
+  PoolView AwaitPool(int waiting);
+  // Where the sandbox's VM came from: {"origin": "pool"}, and perhaps "reason".
+  nlohmann::json Origin(const std::string& sandbox_id);
 
   std::shared_ptr<FakeAgent> Agent(const std::string& sandbox_id) { return host_->Agent(sandbox_id); }
 

@@ -1,0 +1,170 @@
+#include "podmanager/factory/rehearsal.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "agent/protocol/extension.pb.h"
+#include "base/status_macros.h"
+#include "google/protobuf/empty.pb.h"
+#include "podmanager/config.pb.h"
+#include "podmanager/ids.h"
+#include "podmanager/spec/container_spec.h"
+#include "podmanager/spec/sandbox_spec.h"
+#include "third_party/wire/agent.pb.h"
+
+namespace podvisor {
+
+namespace {
+
+// What is in the rehearsal image: without arguments it ends at once, with "wait" it runs until it is killed.
+constexpr char kProgram[] = "/true";
+constexpr char kContainer[] = "rehearsal";
+constexpr char kExec[] = "rehearsal-exec";
+
+class Rehearsal {
+ public:
+  Rehearsal(const RuntimeHandler& handler, Vm& vm, AgentClient& agent, const std::function<void()>& stand_back)
+      : handler_(handler), vm_(vm), agent_(agent), stand_back_(stand_back), id_(RandomId()) {
+    config_.mutable_metadata()->set_name("rehearsal");
+    config_.mutable_metadata()->set_namespace_("podvisor");
+    config_.mutable_metadata()->set_uid(id_);
+    container_.mutable_metadata()->set_name("rehearsal");
+    container_.add_command(kProgram);
+    container_.add_command("wait");
+  }
+
+  absl::Status Run() {
+    RETURN_IF_ERROR(Configure(), "sandbox");
+    if (!handler_.rehearsal_image.empty()) {
+      stand_back_();
+      ASSIGN_OR_RETURN(const GuestDisk disk, vm_.AttachDisk({.path = handler_.rehearsal_image}), "disk");
+      stand_back_();
+      RETURN_IF_ERROR(RunContainer(disk), "container");
+      RETURN_IF_ERROR(vm_.DetachDisk(disk.id), "disk");
+    }
+    stand_back_();
+    return Call(kAgentService, "DestroySandbox", grpc::DestroySandboxRequest());
+  }
+
+ private:
+  template <typename Response = google::protobuf::Empty>
+  absl::Status Call(absl::string_view service, const char* method, const google::protobuf::MessageLite& request,
+                    Response response = Response()) {
+    return Annotate(agent_.Call(service, method, request, &response, absl::Now() + handler_.timeouts.agent_call),
+                    method);
+  }
+
+  // Addresses for documentation (RFC 5737): nothing is sent there, the tap leads nowhere yet.
+  static PodNetworkResult Network(const std::string& id) {
+    PodNetworkResult network;
+    network.interfaces.push_back({.name = kPodInterface, .mac = MacOf(id), .mtu = 1500, .addresses = {"192.0.2.2/24"}});
+    network.routes.push_back(
+        {.destination = "0.0.0.0/0", .gateway = "192.0.2.1", .device = kPodInterface, .family = AF_INET});
+    network.ips = {"192.0.2.2"};
+    return network;
+  }
+
+  absl::Status Configure() {
+    const PodNetworkResult network = Network(id_);
+    SandboxSpecInput input;
+    input.sandbox_id = id_;
+    input.config = &config_;
+    input.network = &network;
+    input.hostname = "rehearsal";
+    const Capabilities& capabilities = handler_.hypervisor->capabilities();
+    if (capabilities.shared_folder) input.shared_folder_fs = capabilities.shared_folder_fs;
+    input.now = absl::Now();
+    ASSIGN_OR_RETURN(input.entropy, FreshEntropy());
+    ASSIGN_OR_RETURN(const agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input));
+    return Call(kExtensionService, "ConfigureSandbox", request);
+  }
+
+  absl::Status RunContainer(const GuestDisk& disk) {
+    const std::string none;
+    const ImageConfig image;
+    ContainerSpecInput input;
+    input.container_id = kContainer;
+    input.sandbox = &config_;
+    input.config = &container_;
+    input.image = &image;
+    input.passwd = &none;
+    input.group = &none;
+    input.disk = disk;
+    input.hostname = "rehearsal";
+    ASSIGN_OR_RETURN(const grpc::CreateContainerRequest create, BuildCreateContainer(input));
+    RETURN_IF_ERROR(Call(kAgentService, "CreateContainer", create));
+    stand_back_();
+    grpc::StartContainerRequest start;
+    start.set_container_id(kContainer);
+    RETURN_IF_ERROR(Call(kAgentService, "StartContainer", start));
+    stand_back_();
+    RETURN_IF_ERROR(Exec(create.oci().process()));
+    grpc::SignalProcessRequest kill;
+    kill.set_container_id(kContainer);
+    kill.set_signal(SIGKILL);
+    absl::Status killed = Call(kAgentService, "SignalProcess", kill);
+    if (!absl::IsNotFound(killed)) RETURN_IF_ERROR(killed);  // else it has ended by itself
+    RETURN_IF_ERROR(AwaitExit(""));
+    RETURN_IF_ERROR(ReadOutput(""));
+    grpc::RemoveContainerRequest remove;
+    remove.set_container_id(kContainer);
+    return Call(kAgentService, "RemoveContainer", remove);
+  }
+
+  absl::Status Exec(const grpc::Process& process) {
+    grpc::ExecProcessRequest exec;
+    exec.set_container_id(kContainer);
+    exec.set_exec_id(kExec);
+    ASSIGN_OR_RETURN(*exec.mutable_process(), BuildExecProcess(process, {kProgram}, Terminal::kNo));
+    RETURN_IF_ERROR(Call(kAgentService, "ExecProcess", exec));
+    RETURN_IF_ERROR(AwaitExit(kExec));
+    RETURN_IF_ERROR(ReadOutput(kExec));
+    agent::v1::ReleaseExecRequest release;
+    release.set_container_id(kContainer);
+    release.set_exec_id(kExec);
+    return Call(kExtensionService, "ReleaseExec", release);
+  }
+
+  absl::Status AwaitExit(const std::string& exec_id) {
+    agent::v1::WaitExitRequest request;
+    request.set_container_id(kContainer);
+    request.set_exec_id(exec_id);
+    request.set_wait_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(handler_.timeouts.agent_call / 2)));
+    agent::v1::ProcessState state;
+    RETURN_IF_ERROR(
+        agent_.Call(kExtensionService, "WaitExit", request, &state, absl::Now() + handler_.timeouts.agent_call),
+        "WaitExit");
+    if (!state.exited()) return absl::DeadlineExceededError("the rehearsal program does not end");
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadOutput(const std::string& exec_id) {
+    agent::v1::ReadOutputRequest request;
+    request.set_container_id(kContainer);
+    request.set_exec_id(exec_id);
+    request.set_max_bytes(4096);
+    return Call(kExtensionService, "ReadOutput", request, agent::v1::ReadOutputResponse());
+  }
+
+  const RuntimeHandler& handler_;
+  Vm& vm_;
+  AgentClient& agent_;
+  const std::function<void()>& stand_back_;
+  const std::string id_;
+  SandboxConfig config_;
+  ContainerConfig container_;
+};
+
+}  // namespace
+
+absl::Status Rehearse(const RuntimeHandler& handler, Vm& vm, AgentClient& agent,
+                      const std::function<void()>& stand_back) {
+  absl::Status status = Rehearsal(handler, vm, agent, stand_back).Run();
+  return Annotate(std::move(status), "rehearsal of a pod's start");
+}
+
+}  // namespace podvisor
