@@ -72,6 +72,12 @@ absl::Status FakeProcess::Start() {
     spam_lines_ = ArgumentOr<uint64_t>(args_, 1, 1);
     spam_line_bytes_ = std::max<size_t>(1, ArgumentOr<uint64_t>(args_, 2, 80));
     Spam();
+  } else if (name == "rehearsal" && args_.size() > 1) {
+    if (args_[1] == "true") {
+      Exit(0);
+    } else {
+      Write(Stream::kStdout, "rehearsed\n");
+    }
   } else if (name == "stubborn") {
     stubborn_ = true;
   }

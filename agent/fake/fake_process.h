@@ -27,6 +27,7 @@ namespace podvisor {
 //   sleep N                   ends with 0 after N seconds; "inf": never
 //   spam N BYTES              writes N lines of BYTES bytes (with the newline, numbered from 0) to stdout as its reader
 //                             takes them, then ends with 0
+//   rehearsal true | rehearse as in guest/rehearsal.c: ends with 0 at once | writes "rehearsed" and runs
 //   notfound                  can't be started
 //   stubborn                  ignores every signal but SIGKILL
 //   anything else             runs until it is signalled

@@ -6,6 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/protocol/extension.pb.h"
 #include "base/status_macros.h"
@@ -20,8 +23,9 @@ namespace podvisor {
 
 namespace {
 
-// What is in the rehearsal image: without arguments it ends at once, with "wait" it runs until it is killed.
-constexpr char kProgram[] = "/true";
+// In the rehearsal image: guest/rehearsal.c.
+constexpr char kProgram[] = "/bin/rehearsal";
+constexpr char kDone[] = "rehearsed\n";
 constexpr char kContainer[] = "rehearsal";
 constexpr char kExec[] = "rehearsal-exec";
 
@@ -34,7 +38,7 @@ class Rehearsal {
     config_.mutable_metadata()->set_uid(id_);
     container_.mutable_metadata()->set_name("rehearsal");
     container_.add_command(kProgram);
-    container_.add_command("wait");
+    container_.add_command("rehearse");
   }
 
   absl::Status Run() {
@@ -101,15 +105,14 @@ class Rehearsal {
     grpc::StartContainerRequest start;
     start.set_container_id(kContainer);
     RETURN_IF_ERROR(Call(kAgentService, "StartContainer", start));
+    RETURN_IF_ERROR(AwaitDone());
     stand_back_();
     RETURN_IF_ERROR(Exec(create.oci().process()));
-    grpc::SignalProcessRequest kill;
-    kill.set_container_id(kContainer);
-    kill.set_signal(SIGKILL);
-    absl::Status killed = Call(kAgentService, "SignalProcess", kill);
-    if (!absl::IsNotFound(killed)) RETURN_IF_ERROR(killed);  // else it has ended by itself
+    grpc::SignalProcessRequest end;
+    end.set_container_id(kContainer);
+    end.set_signal(SIGTERM);
+    RETURN_IF_ERROR(Call(kAgentService, "SignalProcess", end));
     RETURN_IF_ERROR(AwaitExit(""));
-    RETURN_IF_ERROR(ReadOutput(""));
     grpc::RemoveContainerRequest remove;
     remove.set_container_id(kContainer);
     return Call(kAgentService, "RemoveContainer", remove);
@@ -119,10 +122,10 @@ class Rehearsal {
     grpc::ExecProcessRequest exec;
     exec.set_container_id(kContainer);
     exec.set_exec_id(kExec);
-    ASSIGN_OR_RETURN(*exec.mutable_process(), BuildExecProcess(process, {kProgram}, Terminal::kNo));
+    ASSIGN_OR_RETURN(*exec.mutable_process(), BuildExecProcess(process, {kProgram, "true"}, Terminal::kNo));
     RETURN_IF_ERROR(Call(kAgentService, "ExecProcess", exec));
     RETURN_IF_ERROR(AwaitExit(kExec));
-    RETURN_IF_ERROR(ReadOutput(kExec));
+    RETURN_IF_ERROR(ReadOutput(kExec, 0).status());
     agent::v1::ReleaseExecRequest release;
     release.set_container_id(kContainer);
     release.set_exec_id(kExec);
@@ -133,22 +136,43 @@ class Rehearsal {
     agent::v1::WaitExitRequest request;
     request.set_container_id(kContainer);
     request.set_exec_id(exec_id);
-    request.set_wait_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(handler_.timeouts.agent_call / 2)));
+    request.set_wait_ms(WaitMs());
     agent::v1::ProcessState state;
     RETURN_IF_ERROR(
         agent_.Call(kExtensionService, "WaitExit", request, &state, absl::Now() + handler_.timeouts.agent_call),
         "WaitExit");
     if (!state.exited()) return absl::DeadlineExceededError("the rehearsal program does not end");
-    return absl::OkStatus();
+    if (state.exit_code() == 0) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat("the rehearsal program ended with ", state.exit_code()));
   }
 
-  absl::Status ReadOutput(const std::string& exec_id) {
+  absl::StatusOr<agent::v1::ReadOutputResponse> ReadOutput(const std::string& exec_id, uint64_t offset) {
     agent::v1::ReadOutputRequest request;
     request.set_container_id(kContainer);
     request.set_exec_id(exec_id);
+    request.set_offset(offset);
     request.set_max_bytes(4096);
-    return Call(kExtensionService, "ReadOutput", request, agent::v1::ReadOutputResponse());
+    request.set_wait_ms(WaitMs());
+    agent::v1::ReadOutputResponse response;
+    RETURN_IF_ERROR(
+        agent_.Call(kExtensionService, "ReadOutput", request, &response, absl::Now() + handler_.timeouts.agent_call),
+        "ReadOutput");
+    return response;
   }
+
+  // As a log would read it.
+  absl::Status AwaitDone() {
+    std::string output;
+    while (output.size() < 4096) {
+      ASSIGN_OR_RETURN(const agent::v1::ReadOutputResponse response, ReadOutput("", output.size()));
+      output += response.data();
+      if (output == kDone) return absl::OkStatus();
+      if (response.eof() || response.data().empty()) break;
+    }
+    return absl::InternalError(absl::StrCat("the rehearsal program says \"", absl::CHexEscape(output), "\""));
+  }
+
+  uint32_t WaitMs() const { return static_cast<uint32_t>(absl::ToInt64Milliseconds(handler_.timeouts.agent_call / 2)); }
 
   const RuntimeHandler& handler_;
   Vm& vm_;
