@@ -27,6 +27,12 @@ void CheckSection(const std::string& name, const HypervisorSection& section, std
   }
 }
 
+void CheckPool(const Config& config, std::vector<std::string>& errors) {
+  if (config.pool.max < config.pool.min) {
+    errors.push_back(absl::StrCat("pool.max: must be at least pool.min, ", config.pool.min));
+  }
+}
+
 void CheckPaths(const Config& config, std::vector<std::string>& errors) {
   for (const auto& [key, value] : {std::pair<const char*, const std::string&>{"socket", config.socket},
                                    {"state_dir", config.state_dir},
@@ -70,6 +76,7 @@ absl::StatusOr<Config> LoadConfig(const std::vector<std::string>& files) {
   Config same;
   ReadAll(documents, same, runtime, errors);
   CheckPaths(config, errors);
+  CheckPool(config, errors);
   CheckSection("hypervisor", config.hypervisor, errors);
   for (const auto& [name, section] : config.runtimes) CheckSection(absl::StrCat("runtimes.", name), section, errors);
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));

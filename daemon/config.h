@@ -35,6 +35,9 @@ struct HypervisorSection {
   int disk_slots = 4;
   int oom_score_adj = 0;
   bool debug = false;
+  std::string factory = "pool";
+  std::string template_pages = "shared";
+  std::string rehearsal_image = "/usr/lib/podvisor/rehearsal.erofs";
 };
 
 // Section `agent`.
@@ -76,6 +79,15 @@ struct Config {
     std::string netns_dir = "/run/netns";
     std::string interworking = "tcfilter";
   } network;
+  struct {
+    int size = 0;
+    int min = 1;
+    int max = 8;
+    uint64_t memory_bytes = 1 << 30;
+  } pool;
+  struct {
+    std::string dir;
+  } templates;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over

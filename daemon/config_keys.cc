@@ -6,6 +6,7 @@ namespace {
 constexpr int kMaxVcpus = 240;
 constexpr int kMaxDiskSlots = 24;  // of the 32 slots of a PCI bus
 constexpr int kMaxThreads = 8192;
+constexpr int kMaxPool = 1024;
 
 void VisitImages(ConfigVisitor& v, Config& config) {
   v.Path("registry_certs_dir", config.images.registry_certs_dir,
@@ -26,6 +27,14 @@ void VisitNetwork(ConfigVisitor& v, Config& config) {
   v.OneOf("interworking", config.network.interworking, {"tcfilter", "macvtap", "none"},
           "How a pod's interface and the VM's tap are joined: tcfilter redirects packets in both directions, macvtap "
           "puts the tap on the interface, with none the guest has no interface.");
+}
+
+void VisitPool(ConfigVisitor& v, Config& config) {
+  v.Number("size", config.pool.size, 0, kMaxPool, "VMs ready, for each kind of guest. 0: between min and max.");
+  v.Number("min", config.pool.min, 0, kMaxPool, "VMs ready when no pods are asked for.");
+  v.Number("max", config.pool.max, 0, kMaxPool,
+           "Most VMs ready: as many as there were pods asked for within ten seconds of the last five minutes.");
+  v.Size("memory", config.pool.memory_bytes, "What all VMs that wait may take together.");
 }
 
 void VisitAgent(ConfigVisitor& v, AgentSection& agent) {
@@ -56,9 +65,6 @@ void VisitUnsupported(ConfigVisitor& v) {
                           "enable_realtime",
                           "enable_mlock",
                           "enable_iothreads",
-                          "enable_template",
-                          "memory_path",
-                          "devices_state_path",
                           "enable_vhost_user_store",
                           "vhost_user_store_path",
                           "guest_hook_path",
@@ -82,6 +88,9 @@ void VisitUnsupported(ConfigVisitor& v) {
                           "valid_vhost_user_store_paths"}) {
     v.Unsupported(key, kNotYet);
   }
+  v.Unsupported("enable_template", "is `factory: template` here");
+  v.Unsupported("memory_path", "has no meaning: templates are below templates.dir");
+  v.Unsupported("devices_state_path", "has no meaning: templates are below templates.dir");
   v.Unsupported("default_bridges", "has no meaning: devices are fixed, nothing is plugged into a bridge");
   v.Unsupported("pcie_root_port", "has no meaning: devices are fixed, nothing is plugged into a root port");
   v.Unsupported("hotplug_vfio_on_root_bus", "has no meaning: devices are fixed");
@@ -126,6 +135,14 @@ void VisitHypervisor(ConfigVisitor& v, HypervisorSection& hypervisor) {
   v.Number("disk_slots", hypervisor.disk_slots, 1, kMaxDiskSlots,
            "Disks of a VM: one for each container or image volume.");
   v.Number("oom_score_adj", hypervisor.oom_score_adj, -1000, 1000, "Of the hypervisor's process.");
+  v.OneOf("factory", hypervisor.factory, {"cold", "template", "pool"},
+          "Where VMs come from: cold boots the guest, template clones a guest that has booted, pool has clones ready. "
+          "Where one can't be had, a pod takes the one before; its status says so.");
+  v.OneOf("template_pages", hypervisor.template_pages, {"shared", "copied"},
+          "Memory of clones: shared with the template until written to, or copied, for those who fear side channels "
+          "through shared pages (CVE-2015-2877).");
+  v.Path("rehearsal_image", hypervisor.rehearsal_image,
+         "The EROFS image that VMs run before pods get them, so that first times are behind them. Empty: none.");
   v.Flag("debug", hypervisor.debug, "All messages of the guest's kernel on its console.");
   VisitUnsupported(v);
 }
@@ -155,6 +172,13 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   });
   v.Section("images", "Images and their registries.", [&](ConfigVisitor& keys) { VisitImages(keys, config); });
   v.Section("network", "Pods' network.", [&](ConfigVisitor& keys) { VisitNetwork(keys, config); });
+  v.Section("templates", "Guests that have booted and been saved, for clones.", [&](ConfigVisitor& keys) {
+    keys.Path("dir", config.templates.dir,
+              "Where they are kept: a folder on tmpfs, with room for default_memory of every kind of guest. Empty: "
+              "RUN_DIR/templates, or a folder in /dev/shm if RUN_DIR is not on tmpfs.");
+  });
+  v.Section("pool", "VMs that are started ahead and wait, paused, for pods.",
+            [&](ConfigVisitor& keys) { VisitPool(keys, config); });
   v.Section("agent", "Patience with the agent in the guest.",
             [&](ConfigVisitor& keys) { VisitAgent(keys, config.agent); });
   v.Section("hypervisor", "How VMs are made.", [&](ConfigVisitor& keys) { VisitHypervisor(keys, config.hypervisor); });

@@ -50,6 +50,28 @@ TEST_F(ConfigTest, TheDefaultTextIsAConfigurationWithTheDefaults) {
   EXPECT_THAT(DefaultConfigText(), HasSubstr("\nhypervisor:\n"));
 }
 
+TEST_F(ConfigTest, PoolAndTemplates) {
+  const auto none = LoadConfig({});
+  EXPECT_EQ(none->hypervisor.factory, "pool");
+  const auto config = LoadConfig({Write("pool.yaml", R"(
+pool: {size: 3, memory: 512MiB}
+templates: {dir: /dev/shm/mine}
+hypervisor: {factory: template}
+runtimes:
+  wary: {template_pages: copied, factory: cold}
+)")});
+  ASSERT_OK(config);
+  EXPECT_EQ(config->pool.size, 3);
+  EXPECT_EQ(config->pool.memory_bytes, 512ull << 20);
+  EXPECT_EQ(config->templates.dir, "/dev/shm/mine");
+  EXPECT_EQ(config->hypervisor.factory, "template");
+  EXPECT_EQ(config->hypervisor.template_pages, "shared");
+  EXPECT_EQ(config->runtimes.at("wary").template_pages, "copied");
+  EXPECT_EQ(config->runtimes.at("wary").factory, "cold");
+  EXPECT_THAT(LoadConfig({Write("bad.yaml", "pool: {min: 5, max: 2}\n")}),
+              StatusIs(absl::StatusCode::kInvalidArgument, "pool.max: must be at least pool.min, 5"));
+}
+
 TEST_F(ConfigTest, LaterFilesWinKeyByKey) {
   const auto config = LoadConfig({Write("a.yaml", R"(
 state_dir: /a

@@ -79,6 +79,7 @@ class DaemonImpl final : public Daemon {
     RETURN_IF_ERROR(MakePodManager());
     RETURN_IF_ERROR(ServeMetrics());
     RETURN_IF_ERROR(ServeCri());
+    pods_->StartFactories();
     if (config_.pid_file.empty()) return absl::OkStatus();
     return Prefix(WriteFileAtomically(config_.pid_file, absl::StrCat(::getpid(), "\n"), 0644), "pid_file");
   }
@@ -113,6 +114,11 @@ class DaemonImpl final : public Daemon {
     options.cgroup_root = config_.cgroup.root;
     options.default_cgroup_parent = config_.cgroup.parent;
     options.handlers = hypervisors_->handlers();
+    options.factory.pool = {.size = config_.pool.size,
+                            .min = config_.pool.min,
+                            .max = config_.pool.max,
+                            .memory_bytes = config_.pool.memory_bytes};
+    options.factory.template_dir = config_.templates.dir;
     options.on_stage = [this](absl::string_view stage, absl::StatusCode code, absl::Duration took) {
       metrics_.OnStage(stage, code, took);
     };

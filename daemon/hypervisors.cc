@@ -1,6 +1,7 @@
 #include "daemon/hypervisors.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -39,6 +40,14 @@ std::string DriverKey(const HypervisorSection& section) {
       absl::StrJoin(section.hypervisor_params, kSeparator));
 }
 
+// A guest directory without one, of an earlier build, has templates and a pool all the same.
+std::string RehearsalImage(const std::string& handler, const std::string& path) {
+  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return path;
+  spdlog::warn("runtime handler \"{}\": rehearsal_image {} can't be read: its first containers start slower", handler,
+               path);
+  return "";
+}
+
 RuntimeHandler MakeHandler(const std::string& name, const HypervisorSection& section, const AgentSection& agent,
                            Hypervisor* hypervisor) {
   RuntimeHandler handler;
@@ -53,6 +62,11 @@ RuntimeHandler MakeHandler(const std::string& name, const HypervisorSection& sec
   handler.initrd_path = section.initrd;
   handler.kernel_params = section.kernel_params;
   handler.disk_slots = section.disk_slots;
+  handler.factory = section.factory == "cold"       ? FactoryKind::kCold
+                    : section.factory == "template" ? FactoryKind::kTemplate
+                                                    : FactoryKind::kPool;
+  handler.template_pages = section.template_pages == "copied" ? TemplatePages::kCopied : TemplatePages::kShared;
+  handler.rehearsal_image = RehearsalImage(name, section.rehearsal_image);
   handler.timeouts.agent_ready = agent.ready_timeout;
   handler.timeouts.agent_call = agent.call_timeout;
   handler.timeouts.kill = agent.kill_timeout;

@@ -59,9 +59,32 @@ std::vector<prometheus::MetricFamily> PodMetrics::Collect() const {
     AddGauge(resident, labels, static_cast<double>(vm.usage.resident_bytes));
     AddGauge(proportional, labels, static_cast<double>(vm.usage.proportional_bytes));
   }
+  prometheus::MetricFamily origins =
+      Family("podvisor_vms", "VMs of sandboxes, by where they came from.", prometheus::MetricType::Gauge);
+  for (const auto& [origin, count] : snapshot.origins) AddGauge(origins, {{"origin", origin}}, count);
+  prometheus::MetricFamily pool = Family(
+      "podvisor_pool_vms", "VMs that belong to no pod: waiting, being filled, wanted.", prometheus::MetricType::Gauge);
+  for (const PoolView& view : snapshot.pools) {
+    const auto add = [&](const char* state, int count) {
+      AddGauge(pool, {{"runtime_handler", view.runtime_handler}, {"state", state}}, count);
+    };
+    add("waiting", view.waiting);
+    add("filling", view.filling);
+    add("wanted", view.wanted);
+  }
+  prometheus::MetricFamily templates =
+      Family("podvisor_templates", "Templates, by state.", prometheus::MetricType::Gauge);
+  for (const TemplateView& view : snapshot.templates) {
+    AddGauge(templates, {{"key", view.key}, {"state", view.state}}, 1);
+  }
   return {ByState("podvisor_sandboxes", "Sandboxes, by state.", snapshot.sandboxes),
-          ByState("podvisor_containers", "Containers, by state.", snapshot.containers), std::move(cpu),
-          std::move(resident), std::move(proportional)};
+          ByState("podvisor_containers", "Containers, by state.", snapshot.containers),
+          std::move(cpu),
+          std::move(resident),
+          std::move(proportional),
+          std::move(origins),
+          std::move(pool),
+          std::move(templates)};
 }
 
 }  // namespace podvisor

@@ -43,11 +43,11 @@ class PodvisordTest : public testing::Test {
     const timeval limit{.tv_sec = absl::ToInt64Seconds(kPatience), .tv_usec = 0};
     ::setsockopt(notify_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     std::filesystem::create_directories(Path("net.d"));
-    Write("base.yaml", absl::StrCat("socket: ", Path("s/podvisor.sock"), "\nstate_dir: ", Path("state"),
-                                    "\nrun_dir: ", Path("run"), "\npid_file: ", Path("pid"),
-                                    "\nmetrics: {address: \"127.0.0.1:0\", address_file: ", Path("metrics"),
-                                    "}\nnetwork: {cni_conf_dir: ", Path("net.d"), ", netns_dir: ", Path("netns"),
-                                    "}\ncgroup: {root: \"\"}\nhypervisor: {type: mock}\ndrain_timeout: 1s\n"));
+    Write("base.yaml",
+          absl::StrCat("socket: ", Path("s/podvisor.sock"), "\nstate_dir: ", Path("state"), "\nrun_dir: ", Path("run"),
+                       "\npid_file: ", Path("pid"), "\nmetrics: {address: \"127.0.0.1:0\", address_file: ",
+                       Path("metrics"), "}\nnetwork: {cni_conf_dir: ", Path("net.d"), ", netns_dir: ", Path("netns"),
+                       "}\ncgroup: {root: \"\"}\nhypervisor: {type: mock, factory: cold}\ndrain_timeout: 1s\n"));
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
