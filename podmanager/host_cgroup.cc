@@ -14,7 +14,6 @@
 #include <map>
 #include <set>
 #include <system_error>
-#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -217,13 +216,6 @@ std::vector<std::string> MakePoolCgroup(const CgroupPlan& plan) {
     if (absl::Status status = MakeGroup(directory); !status.ok()) {
       spdlog::warn("pool: its VMs are not accounted for in every cgroup: {}", status.ToString());
       continue;
-    }
-    // v1 and v2; there is none where the hierarchy has no cpu controller.
-    for (const auto& [file, weight] : {std::pair("/cpu.shares", "102"), std::pair("/cpu.weight", "10")}) {
-      if (!Exists(directory + file)) continue;
-      if (absl::Status status = WriteControl(directory + file, weight); !status.ok()) {
-        spdlog::warn("pool: its VMs do not stand back for pods: {}", status.ToString());
-      }
     }
     procs.push_back(directory + "/cgroup.procs");
   }

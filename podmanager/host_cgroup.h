@@ -35,8 +35,7 @@ absl::StatusOr<CgroupPlan> PlanCgroup(const std::string& root, const std::string
 // written to are left out with a warning in the log: a pod without accounting is better than none.
 std::vector<std::string> MakeCgroup(const CgroupPlan& plan, const std::string& sandbox_id);
 
-// VMs that belong to no pod: groups of their own beside the default parent, PARENT-pool, with a tenth of the usual
-// weight where processor time is shared out, so that whatever runs for pods goes first. MakePoolCgroup() is idempotent
+// VMs that belong to no pod: groups of their own beside the default parent, PARENT-pool. MakePoolCgroup() is idempotent
 // and returns their cgroup.procs files; RemovePoolCgroup() leaves groups that are in use.
 CgroupPlan PlanPoolCgroup(const std::string& root, const std::string& default_parent);
 std::vector<std::string> MakePoolCgroup(const CgroupPlan& plan);

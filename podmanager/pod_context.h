@@ -41,7 +41,7 @@ struct PodManagerOptions {
   // For metrics and events: called from any thread, must not block. May be empty.
   // Stages of RunPodSandbox: "record", "netns", "files" (with the cgroup), "cni", then "vmm_start", "agent_ready" of a
   // cold boot, "clone", "clone_ready" of a clone, "cgroup", "resume" of a VM of the pool, "grow" of both; "configure",
-  // "ready" (the record), "total". Those of a template's making are "template_start", "template_ready".
+  // "ready" (the record), "total".
   std::function<void(absl::string_view stage, absl::StatusCode code, absl::Duration took)> on_stage;
   AgentClient::Observer on_agent_call;
   // A sandbox or container has another state; both ids for a container. Ask for the state by id: events may overtake

@@ -107,8 +107,13 @@ class NodeTest(unittest.TestCase):
         cls.before = machine.snapshot()
         cls.node = Node(cls.OVERLAY)
         cls.addClassCleanup(cls._leave_nothing)
+        cls.prepare()
         cls.node.up()
         cls.image = cls.node.import_image()
+
+    @classmethod
+    def prepare(cls):
+        """What a class wants in the daemon's folder before it starts."""
 
     @property
     def cri(self):

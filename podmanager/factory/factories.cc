@@ -41,6 +41,9 @@ void Factories::Start(std::vector<PoolRecord> left) {
   if (clones) pool_->Start(std::move(left));
 }
 
-void Factories::Close(PoolFactory::Waiting waiting) { pool_->Close(waiting); }
+void Factories::Close(PoolFactory::Waiting waiting) {
+  pool_->Close(waiting);
+  parts_.own_agents->CloseAll();
+}
 
 }  // namespace podvisor

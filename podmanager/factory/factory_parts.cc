@@ -1,11 +1,34 @@
 #include "podmanager/factory/factory_parts.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "podmanager/ids.h"
 
 namespace podvisor {
+
+void OwnAgents::Add(const std::shared_ptr<AgentClient>& agent) {
+  {
+    absl::MutexLock lock(&mu_);
+    agents_.erase(std::remove_if(agents_.begin(), agents_.end(), [](const auto& gone) { return gone.expired(); }),
+                  agents_.end());
+    if (!closed_) return agents_.push_back(agent);
+  }
+  agent->Close();
+}
+
+void OwnAgents::CloseAll() {
+  std::vector<std::weak_ptr<AgentClient>> agents;
+  {
+    absl::MutexLock lock(&mu_);
+    closed_ = true;
+    agents.swap(agents_);
+  }
+  for (const std::weak_ptr<AgentClient>& weak : agents) {
+    if (const auto agent = weak.lock()) agent->Close();
+  }
+}
 
 absl::StatusOr<VmSite> MakeOwnSite(const FactoryParts& parts, const RuntimeHandler& handler) {
   VmSite site;
@@ -38,7 +61,10 @@ VmOrder OwnOrder(const FactoryParts& parts, const RuntimeHandler& handler, const
   order.open_tap = [&network = parts.network, id = site.id] { return network.OpenTap(id); };
   order.vcpus = handler.vcpus;
   order.memory_bytes = handler.memory_bytes;
-  order.cancelled = [&stopping = parts.stopping] { return stopping.load(); };
+  order.on_vm = [agents = parts.own_agents](const std::shared_ptr<Vm>&, const std::shared_ptr<AgentClient>& agent) {
+    agents->Add(agent);
+  };
+  order.cancelled = [&parts] { return parts.stopping || parts.own_agents->closed(); };
   return order;
 }
 

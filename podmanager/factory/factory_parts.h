@@ -3,11 +3,14 @@
 #define PODVISOR_PODMANAGER_FACTORY_FACTORY_PARTS_H_
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "agent/client/agent_client.h"
 #include "base/event_loop.h"
 #include "netns/pod_network.h"
@@ -18,6 +21,23 @@
 #include "podmanager/task_group.h"
 
 namespace podvisor {
+
+// Agents of VMs that are being made for no pod: closed when the pool is, so that nobody waits for them. Thread-safe.
+class OwnAgents {
+ public:
+  // Closes it at once after CloseAll().
+  void Add(const std::shared_ptr<AgentClient>& agent) ABSL_LOCKS_EXCLUDED(mu_);
+  void CloseAll() ABSL_LOCKS_EXCLUDED(mu_);
+  bool closed() const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return closed_;
+  }
+
+ private:
+  mutable absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::weak_ptr<AgentClient>> agents_ ABSL_GUARDED_BY(mu_);
+};
 
 // Borrowed: each outlives the factories.
 struct FactoryParts {
@@ -31,6 +51,7 @@ struct FactoryParts {
   AgentClient::Observer on_agent_call;
   // The pool's cgroup.procs files: VMs that belong to no pod.
   std::vector<std::string> cgroup_procs;
+  std::shared_ptr<OwnAgents> own_agents = std::make_shared<OwnAgents>();
 };
 
 // How long work ahead of requests lets them go first, at each of its steps.

@@ -93,19 +93,29 @@ void PoolFactory::Keep() {
 absl::Time PoolFactory::Decide() {
   if (!parts_.requests.AwaitQuiet(absl::ZeroDuration())) return absl::Now() + kRequestsUnderWay;
   Wanted wanted;
+  std::set<std::string> not_yet;
   absl::Time next = absl::InfiniteFuture();
   for (const RuntimeHandler* handler : handlers_) {
     absl::StatusOr<std::string> key = PoolKey(*handler);
     if (!key.ok()) continue;  // its pods say why
     absl::Status templated = store_.Find(*handler).status();
     // While the template is being made, a VM made without it would only be in its way.
-    if (absl::IsUnavailable(templated)) continue;
+    if (absl::IsUnavailable(templated)) not_yet.insert(*key);
     if (!templated.ok()) next = absl::Now() + kTemplateRetry;
     wanted.try_emplace(*key, handler);
   }
   Decision decision;
   {
     absl::MutexLock lock(&mu_);
+    for (const auto& [key, handler] : wanted) {
+      Pool& pool = pools_.try_emplace(key, size_).first->second;
+      pool.handler = handler;
+      if (not_yet.count(key) > 0) {
+        pool.retry_at = absl::InfiniteFuture();  // until Wake()
+      } else if (pool.retry_at == absl::InfiniteFuture()) {
+        pool.retry_at = absl::InfinitePast();
+      }
+    }
     decision = DecideLocked(wanted);
   }
   for (const std::shared_ptr<PoolVm>& vm : decision.end) {
@@ -121,7 +131,6 @@ absl::Time PoolFactory::Decide() {
 PoolFactory::Decision PoolFactory::DecideLocked(const Wanted& wanted) {
   Decision decision;
   if (closed_) return decision;
-  for (const auto& [key, handler] : wanted) pools_.try_emplace(key, size_).first->second.handler = handler;
   for (auto it = pools_.begin(); it != pools_.end();) {
     Pool& pool = it->second;
     const bool is_wanted = wanted.count(it->first) > 0;

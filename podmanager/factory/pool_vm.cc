@@ -77,6 +77,7 @@ absl::StatusOr<std::shared_ptr<PoolVm>> AdoptPoolVm(const FactoryParts& parts, c
   auto vm = std::make_shared<PoolVm>();
   ASSIGN_OR_RETURN(vm->vm, handler.hypervisor->Adopt(record.vm_record()));
   vm->agent = AgentClient::Create(parts.loop, vm->vm->agent_channel(), parts.on_agent_call);
+  parts.own_agents->Add(vm->agent);
   vm->vm_record = record.vm_record();
   vm->key = key;
   vm->site.id = record.id();

@@ -42,6 +42,10 @@ class Rehearsal {
   }
 
   absl::Status Run() {
+    agent::v1::HelloRequest hello;
+    hello.set_wait_settled(true);
+    RETURN_IF_ERROR(Call(kExtensionService, "Hello", hello, agent::v1::HelloResponse()));
+    stand_back_();
     RETURN_IF_ERROR(Configure(), "sandbox");
     if (!handler_.rehearsal_image.empty()) {
       stand_back_();

@@ -12,9 +12,10 @@
 
 namespace podvisor {
 
-// By the real calls: ConfigureSandbox with made-up values, the rehearsal image as a disk, a container that is created,
-// started, executed in, waited for and removed, DestroySandbox. The guest is blank again at the end. After an error it
-// is not: of no use. A handler without rehearsal image gets the sandbox alone. `stand_back` is called between steps.
+// Waits until the guest has settled, then by the real calls: ConfigureSandbox with made-up values, the rehearsal image
+// as a disk, a container that is created, started, executed in, waited for and removed, DestroySandbox. The guest is
+// blank again at the end. After an error it is not: of no use. A handler without rehearsal image gets the sandbox
+// alone. `stand_back` is called between steps.
 absl::Status Rehearse(const RuntimeHandler& handler, Vm& vm, AgentClient& agent,
                       const std::function<void()>& stand_back);
 

@@ -155,15 +155,20 @@ void TemplateStore::LoadOrMake(const RuntimeHandler& handler, const std::string&
   absl::StatusOr<std::string> folder;
   {
     absl::StatusOr<Turn> turn = making_.Take(absl::InfiniteFuture(), "templates");
-    if (parts_.stopping) return;
+    if (parts_.stopping || parts_.own_agents->closed()) return;
     folder = Load(key);
     if (!folder.ok()) folder = Make(handler, key);
   }
-  if (parts_.stopping) return;
+  if (parts_.stopping || (!folder.ok() && parts_.own_agents->closed())) return;
   {
     absl::MutexLock lock(&mu_);
     Slot& slot = slots_[key];
-    if (folder.ok()) {
+    const bool wanted = std::any_of(current_key_.begin(), current_key_.end(),
+                                    [&key](const auto& entry) { return entry.second == key; });
+    if (!wanted) {  // the handler's guest has changed meanwhile
+      slots_.erase(key);
+      if (folder.ok()) RemoveFolder(*folder);
+    } else if (folder.ok()) {
       slot.state = Slot::State::kReady;
       slot.made = std::make_shared<Template>(key, *folder);
       slot.error.clear();
@@ -205,7 +210,7 @@ absl::StatusOr<std::string> TemplateStore::Make(const RuntimeHandler& handler, c
   const std::string unfinished = absl::StrCat(dir_, "/making-", site.id);
   const std::string folder = absl::StrCat(dir_, "/", key, "-", site.id.substr(0, kShortId));
   absl::Status status = MakeFolder(unfinished);
-  absl::StatusOr<FactoryVm> made = status;
+  absl::StatusOr<FactoryVm> made = absl::InternalError("no folder");
   if (status.ok()) {
     made = StartVm(parts_.loop, parts_.on_agent_call, OwnOrder(parts_, handler, site), BootMode::kToBeTemplate,
                    FilesIn(unfinished), kTemplateStages);
