@@ -15,7 +15,7 @@ std::string ContainerName(const std::string& sandbox_id, const ContainerConfig& 
 
 Container::Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, RecordStore& store)
     : id_(record.id()),
-      config_(record.config()),
+      config_(std::make_shared<const ContainerConfig>(record.config())),
       sandbox_(std::move(sandbox)),
       store_(store),
       phase_(FromRecord(record.phase())),
@@ -26,7 +26,7 @@ Container::Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, R
 
 ContainerConfig Container::effective_config() const {
   absl::MutexLock lock(&mu_);
-  return record_.has_adjusted_config() ? record_.adjusted_config() : config_;
+  return record_.has_adjusted_config() ? record_.adjusted_config() : *config_;
 }
 
 ContainerPhase Container::phase() const {
@@ -37,6 +37,11 @@ ContainerPhase Container::phase() const {
 ContainerRecord Container::record() const {
   absl::MutexLock lock(&mu_);
   return record_;
+}
+
+void Container::Look(absl::FunctionRef<void(const ContainerRecord&)> look) const {
+  absl::MutexLock lock(&mu_);
+  look(record_);
 }
 
 absl::Status Container::MoveLocked(ContainerPhase next, const Change& change, bool* allowed) {

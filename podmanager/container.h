@@ -8,6 +8,7 @@
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -33,13 +34,16 @@ class Container {
   Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, RecordStore& store);
 
   const std::string& id() const { return id_; }
-  const ContainerConfig& config() const { return config_; }
+  const ContainerConfig& config() const { return *config_; }
+  std::shared_ptr<const ContainerConfig> shared_config() const { return config_; }
   const std::shared_ptr<Sandbox>& sandbox() const { return sandbox_; }
 
   ContainerPhase phase() const;
   ContainerRecord record() const;  // a copy
   // What is carried out: config(), or what hooks have made of it.
   ContainerConfig effective_config() const;
+  // As Sandbox::Look().
+  void Look(absl::FunctionRef<void(const ContainerRecord&)> look) const;
 
   // As Sandbox::TransitionTo(), Observe() and Update().
   absl::Status TransitionTo(ContainerPhase next, const Change& change = nullptr);
@@ -78,7 +82,7 @@ class Container {
   absl::Status MoveLocked(ContainerPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string id_;
-  const ContainerConfig config_;
+  const std::shared_ptr<const ContainerConfig> config_;
   const std::shared_ptr<Sandbox> sandbox_;
   RecordStore& store_;
 
