@@ -19,6 +19,7 @@
 #include "netns/pod_network.h"
 #include "podmanager/container.h"
 #include "podmanager/factory/factories.h"
+#include "podmanager/hooks.h"
 #include "podmanager/host_cgroup.h"
 #include "podmanager/name_index.h"
 #include "podmanager/record_store.h"
@@ -55,6 +56,7 @@ struct PodManagerParts {
   StateDb* db = nullptr;
   PodNetwork* network = nullptr;
   ImageStore* images = nullptr;
+  PodHooks* hooks = nullptr;  // may stay null
 };
 
 // Lock order: NameIndex, Sandbox, Container, SandboxDisks and StateDb each have one mutex. Those of NameIndex and
@@ -68,6 +70,7 @@ struct PodContext {
         db(*parts.db),
         network(*parts.network),
         images(*parts.images),
+        hooks(parts.hooks),
         store(db),
         factories(FactoryParts{.loop = loop,
                                .network = network,
@@ -85,6 +88,7 @@ struct PodContext {
   StateDb& db;
   PodNetwork& network;
   ImageStore& images;
+  PodHooks* const hooks;  // use tell_hooks.h
   RecordStore store;
   Timestamps timestamps;
   NameIndex<Sandbox> sandboxes{"sandbox"};

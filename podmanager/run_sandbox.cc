@@ -16,6 +16,7 @@
 #include "podmanager/ids.h"
 #include "podmanager/network_request.h"
 #include "podmanager/sandbox_operations.h"
+#include "podmanager/tell_hooks.h"
 
 namespace podvisor {
 
@@ -99,6 +100,11 @@ class Creation {
       return absl::UnavailableError(absl::StrCat("sandbox ", sandbox_->id(), ": its VM ended: ", reason));
     }
     RETURN_IF_ERROR(configured);
+    Undo("tell hooks of the removal", [&context = context_](Sandbox& sandbox, absl::Time) {
+      TellRemoved(context, sandbox);
+      return absl::OkStatus();
+    });
+    RETURN_IF_ERROR(TellRun(context_, *sandbox_, network_.ips), "sandbox ", sandbox_->id());
     return Timed("ready", [this, flavor] { return RecordReady(flavor); });
   }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -80,6 +81,7 @@ class Sandbox {
   SandboxDisks& disks() { return disks_; }
   StageTrace& trace() { return trace_; }
   const StageTrace& trace() const { return trace_; }
+  absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told of the stop
 
  private:
   absl::Status MoveLocked(SandboxPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -95,6 +97,7 @@ class Sandbox {
   Gate containers_;
   SandboxDisks disks_;
   StageTrace trace_;  // of its start, if that was by this daemon
+  absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   SandboxPhase phase_ ABSL_GUARDED_BY(mu_);
