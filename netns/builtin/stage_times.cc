@@ -73,13 +73,13 @@ absl::Status Measure(const std::string& dir, bool builtin, int pods) {
     if (!path.ok()) return path.status();
     request.netns_path = *path;
     request.port_mappings = {{"tcp", 80, static_cast<uint16_t>(20000 + i), ""}};
-    into.Of("2 OpenTap", [&] { return (*network)->OpenTap(request.sandbox_id); });
+    (void)into.Of("2 OpenTap", [&] { return (*network)->OpenTap(request.sandbox_id); });
     const auto result = into.Of("3 Setup", [&] { return (*network)->Setup(request, absl::InfiniteFuture()); });
     if (!result.ok()) return result.status();
     if (i < 0) continue;
-    into.Of("4 Teardown", [&] { return (*network)->Teardown(request, absl::InfiniteFuture()); });
-    into.Of("5 DeleteNamespace", [&] { return (*network)->DeleteNamespace(request.sandbox_id); });
-    into.Of("6 background", [&] { return (*network)->ListNamespaces(); });
+    (void)into.Of("4 Teardown", [&] { return (*network)->Teardown(request, absl::InfiniteFuture()); });
+    (void)into.Of("5 DeleteNamespace", [&] { return (*network)->DeleteNamespace(request.sandbox_id); });
+    (void)into.Of("6 background", [&] { return (*network)->ListNamespaces(); });
   }
   NetworkRequest first;
   first.sandbox_id = "pod0";
