@@ -80,6 +80,9 @@ struct Config {
     std::string interworking = "tcfilter";
   } network;
   struct {
+    bool builtin = false;
+  } cni;
+  struct {
     int size = 0;
     int min = 1;
     int max = 8;

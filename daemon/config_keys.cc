@@ -172,6 +172,11 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   });
   v.Section("images", "Images and their registries.", [&](ConfigVisitor& keys) { VisitImages(keys, config); });
   v.Section("network", "Pods' network.", [&](ConfigVisitor& keys) { VisitNetwork(keys, config); });
+  v.Section("cni", "Network plugins.", [&](ConfigVisitor& keys) {
+    keys.Flag("builtin", config.cni.builtin,
+              "The daemon does the plugins bridge (with host-local), portmap and loopback itself, several times faster "
+              "than their programs; other plugins are run as ever. Pods that are there keep what they have.");
+  });
   v.Section("templates", "Guests that have booted and been saved, for clones.", [&](ConfigVisitor& keys) {
     keys.Path("dir", config.templates.dir,
               "Where they are kept: a folder on tmpfs, with room for default_memory of every kind of guest. Empty: "
