@@ -232,8 +232,8 @@ TEST_F(RunSandboxTest, StagesAreTimed) {
   StartDaemon();
   ReadyPod("web");
   StopDaemon();
-  EXPECT_THAT(stages,
-              testing::UnorderedElementsAre("netns", "files", "cni", "vmm_start", "agent_ready", "configure", "total"));
+  EXPECT_THAT(stages, testing::UnorderedElementsAre("record", "netns", "files", "cni", "vmm_start", "agent_ready",
+                                                    "configure", "ready", "total"));
 }
 
 // --- every step of the start fails once ---

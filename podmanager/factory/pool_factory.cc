@@ -45,6 +45,7 @@ void PoolFactory::Start(std::vector<PoolRecord> left) {
     {
       absl::MutexLock lock(&mu_);
       ++working_;
+      ++pools_.try_emplace(record.template_key(), size_).first->second.filling;  // so that no other takes its place
     }
     parts_.tasks.Run([this, record = std::move(record)] { Adopt(record); });
   }
@@ -207,10 +208,6 @@ void PoolFactory::Adopt(const PoolRecord& record) {
     if (handler->name == record.runtime_handler()) adopted = AdoptPoolVm(parts_, *handler, record);
   }
   if (parts_.stopping) return;  // the next daemon's
-  {
-    absl::MutexLock lock(&mu_);
-    if (adopted.ok()) pools_.try_emplace((*adopted)->key, size_).first->second.filling++;
-  }
   if (adopted.ok()) {
     spdlog::info("pool VM {}: taken over", record.id());
     return Filled((*adopted)->key, adopted);
@@ -218,6 +215,7 @@ void PoolFactory::Adopt(const PoolRecord& record) {
   spdlog::info("pool VM {}: of an earlier podvisord, ended: {}", record.id(), adopted.status().ToString());
   EndLostPoolVm(parts_, drivers_, record);
   absl::MutexLock lock(&mu_);
+  if (const auto it = pools_.find(record.template_key()); it != pools_.end()) --it->second.filling;
   --working_;
   woken_ = true;
 }
