@@ -74,7 +74,7 @@ class Podvisor(Subject):
 
     def settle(self):
         end = time.monotonic() + 120
-        while self._pool and self.metrics().get('podvisor_pool_vms{state="ready"}', 0) < self._pool:
+        while self._pool and self.metrics().get('podvisor_pool_vms{runtime_handler="",state="waiting"}', 0) < self._pool:
             if time.monotonic() > end:
                 raise AssertionError(f"{self.name}: the pool does not fill up\n{self.node.log_tail()}")
             time.sleep(0.1)
