@@ -49,13 +49,13 @@ def await_pool(node, waiting, seconds=240):
 
 
 def vmms(node):
-    """Pids of the daemon's VMMs."""
-    needle = str(node.folder) + "/"
+    """Pids of the daemon's VMMs: named after the folders that it keeps for them."""
+    names = {f"podvisor-{folder.name}," for folder in (node.folder / "run/sandboxes").iterdir()}
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and "qemu" in (entry / "comm").read_text() \
-                    and needle in (entry / "cmdline").read_text():
+            if entry.name.isdigit() and (entry / "comm").read_text().startswith("qemu") \
+                    and any(name in (entry / "cmdline").read_text() for name in names):
                 found.append(int(entry.name))
         except OSError:
             continue
