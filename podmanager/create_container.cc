@@ -16,10 +16,13 @@
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/ids.h"
+#include "podmanager/image_volumes.h"
 #include "podmanager/paths.h"
 #include "podmanager/spec/container_spec.h"
+#include "podmanager/spec/guest_paths.h"
 #include "podmanager/spec/sandbox_spec.h"
 #include "podmanager/spec/seccomp.h"
+#include "podmanager/vm_size.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -71,6 +74,9 @@ class Creation {
     RETURN_IF_ERROR(RecordIntent());
     ASSIGN_OR_RETURN(RootfsLease lease, Lease());
     ASSIGN_OR_RETURN(grpc::CreateContainerRequest request, BuildRequest(lease));
+    // The pod's own limits have sized the VM; where they do not cover the containers, it does what it can.
+    if (absl::Status fitted = FitVm(context_, *container_->sandbox(), Fit::kGrow); !fitted.ok())
+      spdlog::warn("container {}: the VM does not grow for it: {}", container_->id(), fitted.ToString());
     RETURN_IF_ERROR(CallAgent(request));
     return container_->TransitionTo(ContainerPhase::kCreated, [&](ContainerRecord& record) {
       record.set_image_id(lease.image.id);
@@ -106,22 +112,33 @@ class Creation {
     return lease;
   }
 
-  // The container's host paths in the sandbox's shared folder, in the order of its mounts.
+  // In the order of the mounts: the name of a host path in the sandbox's shared folder, the guest's path of an image
+  // volume.
   absl::StatusOr<std::vector<std::string>> BindMounts() {
-    const Sandbox& sandbox = *container_->sandbox();
     std::vector<std::string> names;
-    if (container_->config().mounts().empty()) return names;
+    for (const MountConfig& mount : container_->config().mounts()) {
+      if (mount.image().empty()) {
+        ASSIGN_OR_RETURN(std::string name, BindHostPath(mount, names.size()));
+        names.push_back(std::move(name));
+      } else {
+        const std::string folder = GuestImageVolume(container_->id(), names.size());
+        names.push_back(mount.image_sub_path().empty() ? folder : absl::StrCat(folder, "/", mount.image_sub_path()));
+      }
+    }
+    return names;
+  }
+
+  absl::StatusOr<std::string> BindHostPath(const MountConfig& mount, size_t index) {
+    const Sandbox& sandbox = *container_->sandbox();
     if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
       return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
                                                    "\" can't share folders with the guest"));
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
-    for (const MountConfig& mount : container_->config().mounts()) {
-      RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
-      names.push_back(SharedMountName(container_->id(), names.size()));
-      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names.back(), Access(mount)), "mount of ", mount.host_path());
-    }
-    return names;
+    RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
+    std::string name = SharedMountName(container_->id(), index);
+    RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount)), "mount of ", mount.host_path());
+    return name;
   }
 
   static MountAccess Access(const MountConfig& mount) {
@@ -148,6 +165,7 @@ class Creation {
     input.passwd = &lease.passwd;
     input.group = &lease.group;
     input.disk = disk_;
+    ASSIGN_OR_RETURN(input.volume_disks, AttachImageVolumes(context_, *container_, *guest_.vm));
     ASSIGN_OR_RETURN(input.mount_names, BindMounts());
     input.hostname = PodHostname(sandbox.config(), context_.options.node_hostname);
     if (config.seccomp().type() == SecurityProfile::LOCALHOST) {

@@ -8,12 +8,14 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/client/agent_client.h"
 #include "base/event_loop.h"
 #include "base/state_db.h"
 #include "netns/pod_network.h"
 #include "podmanager/container.h"
+#include "podmanager/events/event_hub.h"
 #include "podmanager/name_index.h"
 #include "podmanager/record_store.h"
 #include "podmanager/runtime_handler.h"
@@ -73,14 +75,14 @@ struct PodContext {
   NameIndex<Container> containers{"container"};
   // The daemon goes down: what fails from here on fails because of that, and is not held against the pods.
   std::atomic<bool> stopping{false};
-  TaskGroup tasks;  // last, so that it ends first
+  EventHub events;
+  // Events come in order because they are made one at a time. Taken before all locks named above.
+  absl::Mutex telling;
+  TaskGroup tasks;  // last of what tasks use, so that it ends first
 
-  void Changed(const Sandbox& sandbox) const {
-    if (options.on_change) options.on_change(sandbox.id(), "");
-  }
-  void Changed(const Container& container) const {
-    if (options.on_change) options.on_change(container.sandbox()->id(), container.id());
-  }
+  // Something about it is another than before, and can be seen already: tells listeners of events, and `on_change`.
+  void Changed(const Sandbox& sandbox);
+  void Changed(const Container& container);
 };
 
 }  // namespace podvisor
