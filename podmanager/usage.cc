@@ -1,8 +1,8 @@
 // GetUsage and ListUsage: see pod_manager.h.
+#include <algorithm>
 #include <map>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"

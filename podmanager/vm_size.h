@@ -32,8 +32,11 @@ VmSize SizeNow(const SandboxRecord& record);
 enum class Fit { kGrow, kExactly };
 
 // Makes the VM as large as the limits of the sandbox and of its containers, those of `container_id` taken to be
-// `resources`, those of others from their records; the guest has what is new online when this returns. vCPUs never
-// become fewer: a guest would have to agree, and their use is bounded by the containers' cgroups anyway.
+// `resources`, those of others from their records. What is new is in the guest when its drivers have taken it, which
+// this does not wait for. vCPUs never become fewer: a guest would have to agree, and their use is bounded by the
+// containers' cgroups anyway.
+// this does not wait for. vCPUs never become fewer: a guest would have to agree, and their use is bounded by the
+// containers' cgroups anyway.
 //
 // Waits for other calls on the same sandbox, and for the VMM. kOutOfRange for more than the VM was made for, and
 // kFailedPrecondition where the driver can't resize; both say what to configure.
