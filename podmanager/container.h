@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -40,6 +41,8 @@ class Container {
 
   ContainerPhase phase() const;
   ContainerRecord record() const;  // a copy
+  // What is carried out: config(), or what hooks have made of it.
+  ContainerConfig effective_config() const;
   // As Sandbox::Look().
   void Look(absl::FunctionRef<void(const ContainerRecord&)> look) const;
 
@@ -73,7 +76,8 @@ class Container {
   // How much of its life has been told by events; PodContext::telling guards it.
   LifeStage told() const { return told_; }
   void set_told(LifeStage stage) const { told_ = stage; }
-  Turns& turns() { return turns_; }  // creation, start, removal: one at a time
+  Turns& turns() { return turns_; }                    // creation, start, removal: one at a time
+  absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told that it ended
 
  private:
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -89,6 +93,7 @@ class Container {
   Outcome created_;
   Turns turns_;
   mutable LifeStage told_;
+  absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   ContainerPhase phase_ ABSL_GUARDED_BY(mu_);

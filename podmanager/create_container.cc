@@ -14,6 +14,7 @@
 #include "base/rollback.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/ids.h"
 #include "podmanager/image_volumes.h"
@@ -22,6 +23,8 @@
 #include "podmanager/spec/guest_paths.h"
 #include "podmanager/spec/sandbox_spec.h"
 #include "podmanager/spec/seccomp.h"
+#include "podmanager/tell_hooks.h"
+#include "podmanager/validate.h"
 #include "podmanager/vm_size.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
@@ -38,7 +41,10 @@ AgentKind ToAgentKind(AgentFlavor flavor) {
 class Creation {
  public:
   Creation(PodContext& context, std::shared_ptr<Container> container)
-      : context_(context), container_(std::move(container)), rollback_(timeouts().rollback) {}
+      : context_(context),
+        container_(std::move(container)),
+        config_(container_->config()),
+        rollback_(timeouts().rollback) {}
 
   absl::Status Run() {
     absl::Status status = Steps();
@@ -114,21 +120,30 @@ class Creation {
 
   // In the order of the mounts: the name of a host path in the sandbox's shared folder, the guest's path of an image
   // volume.
-  absl::StatusOr<std::vector<std::string>> BindMounts() {
+  std::vector<std::string> MountNames() const {
     std::vector<std::string> names;
-    for (const MountConfig& mount : container_->config().mounts()) {
+    for (size_t i = 0; i < static_cast<size_t>(config_.mounts_size()); ++i) {
+      const MountConfig& mount = config_.mounts(static_cast<int>(i));
       if (mount.image().empty()) {
-        ASSIGN_OR_RETURN(std::string name, BindHostPath(mount, names.size()));
-        names.push_back(std::move(name));
+        names.push_back(SharedMountName(container_->id(), i));
       } else {
-        const std::string folder = GuestImageVolume(container_->id(), names.size());
+        const std::string folder = GuestImageVolume(container_->id(), i);
         names.push_back(mount.image_sub_path().empty() ? folder : absl::StrCat(folder, "/", mount.image_sub_path()));
       }
     }
     return names;
   }
 
-  absl::StatusOr<std::string> BindHostPath(const MountConfig& mount, size_t index) {
+  // Those of host paths.
+  absl::Status BindMounts(const std::vector<std::string>& names) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      const MountConfig& mount = config_.mounts(static_cast<int>(i));
+      if (mount.image().empty()) RETURN_IF_ERROR(BindHostPath(mount, names[i]));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status BindHostPath(const MountConfig& mount, const std::string& name) {
     const Sandbox& sandbox = *container_->sandbox();
     if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
       return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
@@ -136,9 +151,33 @@ class Creation {
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
     RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
-    std::string name = SharedMountName(container_->id(), index);
     RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount)), "mount of ", mount.host_path());
-    return name;
+    return absl::OkStatus();
+  }
+
+  // They see the process as it would be, and may change what it is made of.
+  absl::Status AskHooks(const ContainerSpecInput& input) {
+    if (context_.hooks == nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const grpc::CreateContainerRequest planned, BuildCreateContainer(input));
+    const grpc::Process& process = planned.oci().process();
+    HookContainer view = ViewOf(*container_);
+    view.args.assign(process.args().begin(), process.args().end());
+    view.env.assign(process.env().begin(), process.env().end());
+    view.uid = process.user().uid();
+    view.gid = process.user().gid();
+    view.groups.assign(process.user().additionalgids().begin(), process.user().additionalgids().end());
+    rollback_.Add("tell hooks of the removal", [&context = context_, container = container_](absl::Time) {
+      TellRemoved(context, *container);
+      return absl::OkStatus();
+    });
+    const ContainerConfig before = config_;
+    RETURN_IF_ERROR(context_.hooks->OnCreateContainer(ViewOf(*container_->sandbox()), view, &config_));
+    if (google::protobuf::util::MessageDifferencer::Equals(before, config_)) return absl::OkStatus();
+    RETURN_IF_ERROR(ValidateContainerConfig(config_), "as changed by hooks");
+    return container_->Update([this](ContainerRecord& record) {
+      *record.mutable_adjusted_config() = config_;
+      *record.mutable_resources() = config_.resources();
+    });
   }
 
   static MountAccess Access(const MountConfig& mount) {
@@ -156,22 +195,24 @@ class Creation {
 
   absl::StatusOr<grpc::CreateContainerRequest> BuildRequest(const RootfsLease& lease) {
     const Sandbox& sandbox = *container_->sandbox();
-    const ContainerConfig& config = container_->config();
     ContainerSpecInput input;
     input.container_id = container_->id();
     input.sandbox = &sandbox.config();
-    input.config = &config;
+    input.config = &config_;
     input.image = &lease.image.config;
     input.passwd = &lease.passwd;
     input.group = &lease.group;
     input.disk = disk_;
-    ASSIGN_OR_RETURN(input.volume_disks, AttachImageVolumes(context_, *container_, *guest_.vm));
-    ASSIGN_OR_RETURN(input.mount_names, BindMounts());
+    input.mount_names = MountNames();
     input.hostname = PodHostname(sandbox.config(), context_.options.node_hostname);
-    if (config.seccomp().type() == SecurityProfile::LOCALHOST) {
-      ASSIGN_OR_RETURN(input.seccomp_json, LoadSeccompProfile(config.seccomp().localhost_ref()));
+    if (config_.seccomp().type() == SecurityProfile::LOCALHOST) {
+      ASSIGN_OR_RETURN(input.seccomp_json, LoadSeccompProfile(config_.seccomp().localhost_ref()));
     }
     input.agent = ToAgentKind(sandbox.record().agent());
+    RETURN_IF_ERROR(AskHooks(input));
+    input.mount_names = MountNames();
+    RETURN_IF_ERROR(BindMounts(input.mount_names));
+    ASSIGN_OR_RETURN(input.volume_disks, AttachImageVolumes(context_, *container_, *guest_.vm));
     return BuildCreateContainer(input);
   }
 
@@ -184,6 +225,7 @@ class Creation {
 
   PodContext& context_;
   const std::shared_ptr<Container> container_;
+  ContainerConfig config_;  // what is carried out
   Rollback rollback_;
   Sandbox::Guest guest_;
   GuestDisk disk_;
@@ -224,6 +266,7 @@ absl::Status CreateContainerInGuest(PodContext& context, const std::shared_ptr<C
   RETURN_IF_ERROR(Creation(context, container).Run());
   spdlog::info("container {}: created in sandbox {}: {}", container->id(), container->sandbox()->id(),
                container->config().metadata().name());
+  TellCreated(context, *container);
   context.Changed(*container);
   return absl::OkStatus();
 }

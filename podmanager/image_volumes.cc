@@ -12,7 +12,8 @@ std::string VolumeHolder(const std::string& container_id, size_t index) {
 absl::StatusOr<std::map<size_t, GuestDisk>> AttachImageVolumes(PodContext& context, Container& container, Vm& vm) {
   std::map<size_t, GuestDisk> disks;
   size_t index = 0;
-  for (const MountConfig& mount : container.config().mounts()) {
+  const ContainerConfig config = container.effective_config();
+  for (const MountConfig& mount : config.mounts()) {
     const size_t place = index++;
     if (mount.image().empty()) continue;
     const std::string holder = VolumeHolder(container.id(), place);
@@ -43,8 +44,9 @@ absl::Status DetachImageVolumes(Container& container, Vm& vm) {
 }
 
 absl::Status ReleaseImageVolumes(PodContext& context, const Container& container) {
-  for (int i = 0; i < container.config().mounts_size(); ++i) {
-    if (container.config().mounts(i).image().empty()) continue;
+  const ContainerConfig config = container.effective_config();
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    if (config.mounts(i).image().empty()) continue;
     RETURN_IF_ERROR(context.images.Release(VolumeHolder(container.id(), static_cast<size_t>(i))), "container ",
                     container.id(), ": release image of mount ", i);
   }

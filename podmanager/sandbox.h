@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -81,7 +82,8 @@ class Sandbox {
   Gate& containers() { return containers_; }  // open for what is done to its containers until it is stopped
   SandboxDisks& disks() { return disks_; }
   UsageHistory& usage() { return usage_; }
-  Turns& sizing() { return sizing_; }  // of the VM; taken after the others, as the last
+  Turns& sizing() { return sizing_; }                  // of the VM; taken after the others, as the last
+  absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told of the stop
 
  private:
   absl::Status MoveLocked(SandboxPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -99,6 +101,7 @@ class Sandbox {
   SandboxDisks disks_;
   UsageHistory usage_;
   Turns sizing_;
+  absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   SandboxPhase phase_ ABSL_GUARDED_BY(mu_);

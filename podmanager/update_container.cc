@@ -7,6 +7,7 @@
 #include "podmanager/container_operations.h"
 #include "podmanager/sandbox_operations.h"
 #include "podmanager/spec/container_spec.h"
+#include "podmanager/tell_hooks.h"
 #include "podmanager/vm_size.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -29,7 +30,7 @@ absl::Status SetCgroupFiles(AgentClient& agent, const std::string& container_id,
 }  // namespace
 
 absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<Container>& container,
-                                    const Resources& resources) {
+                                    const Resources& resources, Asker asker) {
   ASSIGN_OR_RETURN(Turn turn, container->turns().Take(absl::InfiniteFuture(), "container " + container->id()));
   const ContainerPhase phase = container->phase();
   if (phase != ContainerPhase::kCreated && phase != ContainerPhase::kRunning) {
@@ -38,7 +39,11 @@ absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<C
   }
   const std::shared_ptr<Sandbox>& sandbox = container->sandbox();
   ASSIGN_OR_RETURN(const Sandbox::Guest guest, ReadyGuest(*sandbox), "container ", container->id());
-  const Resources merged = MergeResources(container->record().resources(), resources);
+  Resources update = resources;
+  if (asker == Asker::kClient) {
+    RETURN_IF_ERROR(TellUpdate(context, *container, &update), "container ", container->id(), ": update resources");
+  }
+  const Resources merged = MergeResources(container->record().resources(), update);
   ASSIGN_OR_RETURN(grpc::UpdateContainerRequest request, BuildUpdate(container->id(), merged), "container ",
                    container->id());
   RETURN_IF_ERROR(FitVm(context, *sandbox, Fit::kGrow, container->id(), merged), "container ", container->id());
@@ -50,6 +55,7 @@ absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<C
                   container->id());
   RETURN_IF_ERROR(container->Update([&](ContainerRecord& record) { *record.mutable_resources() = merged; }));
   context.Changed(*container);
+  if (asker == Asker::kClient) TellUpdated(context, *container);
   return FitVm(context, *sandbox, Fit::kExactly);
 }
 

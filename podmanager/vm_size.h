@@ -35,8 +35,6 @@ enum class Fit { kGrow, kExactly };
 // `resources`, those of others from their records. What is new is in the guest when its drivers have taken it, which
 // this does not wait for. vCPUs never become fewer: a guest would have to agree, and their use is bounded by the
 // containers' cgroups anyway.
-// this does not wait for. vCPUs never become fewer: a guest would have to agree, and their use is bounded by the
-// containers' cgroups anyway.
 //
 // Waits for other calls on the same sandbox, and for the VMM. kOutOfRange for more than the VM was made for, and
 // kFailedPrecondition where the driver can't resize; both say what to configure.
