@@ -222,6 +222,15 @@ absl::Status PodManagerImpl::UpdateContainerResources(const std::string& id, con
       [this, container, resources] { return UpdateContainerInGuest(context_, container, resources); });
 }
 
+absl::Status PodManagerImpl::UpdateSandboxResources(const std::string& id, const Resources& overhead,
+                                                    const Resources& resources, absl::Time deadline) {
+  RETURN_IF_ERROR(CheckAccepting());
+  ASSIGN_OR_RETURN(std::shared_ptr<Sandbox> sandbox, FindSandbox(id));
+  return context_.tasks.Perform(
+      deadline, absl::StrCat("update of sandbox ", sandbox->id()),
+      [this, sandbox, overhead, resources] { return UpdateSandbox(context_, sandbox, overhead, resources); });
+}
+
 absl::Status PodManagerImpl::UpdateForHook(const std::string& id, const Resources& resources, absl::Time deadline) {
   RETURN_IF_ERROR(CheckAccepting());
   ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindContainer(id));

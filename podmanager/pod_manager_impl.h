@@ -94,11 +94,18 @@ class PodManagerImpl final : public PodManager {
   absl::Status ReopenContainerLog(const std::string& id) override;
   absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
                                         absl::Time deadline) override;
+  absl::Status UpdateSandboxResources(const std::string& id, const Resources& overhead, const Resources& resources,
+                                      absl::Time deadline) override;
+
+  absl::StatusOr<PodUsage> GetUsage(const std::string& sandbox_id, Detail detail, absl::Time deadline) override;
+  std::vector<PodUsage> ListUsage(const SandboxFilter& filter, Detail detail, absl::Time deadline) override;
+  absl::StatusOr<std::unique_ptr<EventStream>> SubscribeEvents() override;
 
  private:
   PodManagerImpl(PodManagerOptions options, PodManagerParts parts) : context_(std::move(options), parts) {}
 
   absl::Status CheckAccepting() const;
+  static bool Matches(const Sandbox& sandbox, const SandboxFilter& filter);
   // A sandbox that clients may see, by id or prefix.
   absl::StatusOr<std::shared_ptr<Sandbox>> FindSandbox(const std::string& id);
   absl::StatusOr<std::shared_ptr<Container>> FindContainer(const std::string& id);

@@ -308,4 +308,64 @@ absl::Status FakePodManager::UpdateContainerResources(const std::string& id, con
   return absl::OkStatus();
 }
 
+void FakePodManager::SetUsage(agent::v1::CgroupUsage figures) {
+  absl::MutexLock lock(&mu_);
+  figures_ = std::move(figures);
+}
+
+Resources FakePodManager::sandbox_resources() {
+  absl::MutexLock lock(&mu_);
+  return sandbox_resources_;
+}
+
+absl::Status FakePodManager::UpdateSandboxResources(const std::string& id, const Resources&, const Resources& resources,
+                                                    absl::Time) {
+  absl::MutexLock lock(&mu_);
+  if (FindSandbox(id) == nullptr) return NoSandbox(id);
+  sandbox_resources_ = resources;
+  return absl::OkStatus();
+}
+
+PodUsage FakePodManager::UsageOf(const SandboxStatus& sandbox, Detail detail) {
+  PodUsage pod;
+  pod.sandbox = sandbox;
+  pod.usage.at = absl::Now();
+  pod.usage.figures = figures_;
+  for (const auto& [id, container] : containers_) {
+    if (container.sandbox_id != sandbox.id || container.state == ContainerState::kExited) continue;
+    ContainerUsage& usage = pod.containers.emplace_back();
+    usage.status = container;
+    usage.usage = pod.usage;
+    usage.rest.set_layer_bytes(4096);
+    usage.rest.set_process_count(3);
+  }
+  for (const char* name : {"eth0", "eth1"}) {
+    agent::v1::InterfaceUsage& interface = pod.interfaces.emplace_back();
+    interface.set_name(name);
+    interface.set_rx_bytes(100);
+  }
+  if (detail == Detail::kVerbose) pod.vmm = VmUsage{.cpu_time = absl::Seconds(9), .proportional_bytes = 77};
+  return pod;
+}
+
+absl::StatusOr<PodUsage> FakePodManager::GetUsage(const std::string& sandbox_id, Detail detail, absl::Time) {
+  absl::MutexLock lock(&mu_);
+  if (absl::Status failure = TakeFailure("GetUsage"); !failure.ok()) return failure;
+  const SandboxStatus* sandbox = FindSandbox(sandbox_id);
+  if (sandbox == nullptr) return NoSandbox(sandbox_id);
+  return UsageOf(*sandbox, detail);
+}
+
+std::vector<PodUsage> FakePodManager::ListUsage(const SandboxFilter& filter, Detail detail, absl::Time) {
+  absl::MutexLock lock(&mu_);
+  std::vector<PodUsage> found;
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (absl::StartsWith(id, filter.id) && sandbox.state == SandboxState::kReady &&
+        HasLabels(sandbox.config->labels(), filter.labels)) {
+      found.push_back(UsageOf(sandbox, detail));
+    }
+  }
+  return found;
+}
+
 }  // namespace podvisor::cri

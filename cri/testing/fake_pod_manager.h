@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "podmanager/events/event_hub.h"
 #include "podmanager/pod_manager.h"
 
 namespace podvisor::cri {
@@ -28,6 +29,11 @@ class FakePodManager final : public PodManager {
   void SetNetworkReady(absl::Status status);
   std::string pod_cidr();
   absl::Duration last_grace();
+  // What every container uses; a pod uses as much for each.
+  void SetUsage(agent::v1::CgroupUsage figures);
+  Resources sandbox_resources();  // of the last UpdateSandboxResources()
+  // What listeners are told.
+  EventHub& events() { return events_; }
   // Ends a running container.
   void Exit(const std::string& container_id, int exit_code);
 
@@ -53,6 +59,11 @@ class FakePodManager final : public PodManager {
   absl::Status ReopenContainerLog(const std::string& id) override;
   absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
                                         absl::Time deadline) override;
+  absl::Status UpdateSandboxResources(const std::string& id, const Resources& overhead, const Resources& resources,
+                                      absl::Time deadline) override;
+  absl::StatusOr<PodUsage> GetUsage(const std::string& sandbox_id, Detail detail, absl::Time deadline) override;
+  std::vector<PodUsage> ListUsage(const SandboxFilter& filter, Detail detail, absl::Time deadline) override;
+  absl::StatusOr<std::unique_ptr<EventStream>> SubscribeEvents() override { return events_.Subscribe(); }
 
  private:
   absl::Status TakeFailure(const std::string& method) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -61,7 +72,12 @@ class FakePodManager final : public PodManager {
   ContainerStatus* FindContainer(const std::string& prefix) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ExitLocked(ContainerStatus& container, int exit_code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  PodUsage UsageOf(const SandboxStatus& sandbox, Detail detail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  EventHub events_{4};  // small, for tests of slow listeners
   absl::Mutex mu_;
+  agent::v1::CgroupUsage figures_ ABSL_GUARDED_BY(mu_);
+  Resources sandbox_resources_ ABSL_GUARDED_BY(mu_);
   Program program_ ABSL_GUARDED_BY(mu_);
   std::vector<RuntimeHandlerInfo> handlers_ ABSL_GUARDED_BY(mu_) = {RuntimeHandlerInfo{}};
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mu_);
