@@ -6,6 +6,7 @@ namespace {
 constexpr int kMaxVcpus = 240;
 constexpr int kMaxDiskSlots = 24;  // of the 32 slots of a PCI bus
 constexpr int kMaxThreads = 8192;
+constexpr int kMaxConnections = 1 << 20;
 
 void VisitImages(ConfigVisitor& v, Config& config) {
   v.Path("registry_certs_dir", config.images.registry_certs_dir,
@@ -26,6 +27,19 @@ void VisitNetwork(ConfigVisitor& v, Config& config) {
   v.OneOf("interworking", config.network.interworking, {"tcfilter", "macvtap", "none"},
           "How a pod's interface and the VM's tap are joined: tcfilter redirects packets in both directions, macvtap "
           "puts the tap on the interface, with none the guest has no interface.");
+}
+
+void VisitStreaming(ConfigVisitor& v, Config& config) {
+  v.Text("address", config.streaming.address,
+         "ADDRESS:PORT to serve them on; port 0: any free one. Empty: they are refused. The kubelet has to reach it; "
+         "nobody else has to.");
+  v.Time("idle_timeout", config.streaming.idle_timeout, "A session without a byte for so long is ended.");
+  v.Number("max_connections", config.streaming.max_connections, 1, kMaxConnections,
+           "Clients at once. More are turned away.");
+  v.Path("tls_certificate", config.streaming.tls_certificate, "PEM file. Empty: no TLS.");
+  v.Path("tls_key", config.streaming.tls_key, "PEM file, with tls_certificate.");
+  v.Path("tls_client_ca", config.streaming.tls_client_ca,
+         "PEM file: only clients with a certificate that it has signed. Empty: any client that knows the URL.");
 }
 
 void VisitAgent(ConfigVisitor& v, AgentSection& agent) {
@@ -146,6 +160,8 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
     keys.Path("address_file", config.metrics.address_file,
               "Gets the HOST:PORT that was chosen. Empty: RUN_DIR/metrics.addr.");
   });
+  v.Section("streaming", "Sessions of exec, attach and port-forward.",
+            [&](ConfigVisitor& keys) { VisitStreaming(keys, config); });
   v.Section("cgroup", "Where the processes of pods are accounted.", [&](ConfigVisitor& keys) {
     keys.OneOf("driver", config.cgroup.driver, {"cgroupfs", "systemd"},
                "Who names pods' cgroups: told to the kubelet.");
