@@ -36,10 +36,10 @@ absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& address) {
   if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 0xffff)
     return absl::InvalidArgumentError("must be ADDRESS:PORT such as 127.0.0.1:0");
   absl::string_view host = absl::string_view(address).substr(0, colon);
-  if (absl::ConsumePrefix(&host, "[") && !absl::ConsumeSuffix(&host, "]"))
-    return absl::InvalidArgumentError("must have IPv6 addresses in brackets");
+  const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
   error_code error;
   const auto ip = boost::asio::ip::make_address(std::string(host), error);
+  if (!error && ip.is_v6() != bracketed) return absl::InvalidArgumentError("must have IPv6 addresses in brackets");
   if (error) return absl::InvalidArgumentError("must have an IP address before the port");
   return tcp::endpoint(ip, static_cast<uint16_t>(port));
 }
