@@ -92,6 +92,33 @@ class Archive(unittest.TestCase):
         self.assertEqual(len(file.getvalue()) % 4, 0)
 
 
+class Rehearsal(unittest.TestCase):
+    def build(self, folder):
+        os.mkdir(folder)
+        image = os.path.join(folder, "image")
+        guest_build.write_rehearsal(folder, image)
+        with open(image, "rb") as file:
+            return file.read()
+
+    def test_the_same_bytes_each_time(self):
+        with tempfile.TemporaryDirectory() as folder:
+            first = self.build(os.path.join(folder, "a"))
+            os.umask(0o077)
+            second = self.build(os.path.join(folder, "somewhere-else"))
+            self.assertEqual(first, second)
+            self.assertEqual(first[1024:1028], b"\xe2\xe1\xf5\xe0", "the magic of EROFS")
+            self.assertLess(len(first), 64 << 10)
+
+    def test_the_program_does_what_it_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.build(os.path.join(folder, "a"))
+            program = os.path.join(folder, "a", "rehearsal", "bin", "rehearsal")
+            self.assertEqual(subprocess.run([program, "true"], check=False).returncode, 0)
+            self.assertEqual(subprocess.run([program, "nonsense"], check=False).returncode, 2)
+            with open(os.path.join(folder, "a", "rehearsal", "bin", "dynamic"), "rb") as file:
+                self.assertIn(b"/bin/rehearsal\0", file.read())
+
+
 class WholeBuild(unittest.TestCase):
     def build(self, out_dir, init, **environment):
         return subprocess.run(
@@ -113,7 +140,7 @@ class WholeBuild(unittest.TestCase):
             os.umask(0o077)
             second = self.build(os.path.join(folder, "b"), init, TZ="Pacific/Auckland", LC_ALL="C.UTF-8")
             self.assertEqual(second.returncode, 0, second.stderr)
-            for name in ("vmlinux", "initrd.img", "VERSION"):
+            for name in ("vmlinux", "initrd.img", "rehearsal.erofs", "VERSION"):
                 with open(os.path.join(folder, "a", name), "rb") as a, open(os.path.join(folder, "b", name), "rb") as b:
                     self.assertEqual(a.read(), b.read(), name)
 

@@ -15,7 +15,7 @@ std::string ContainerName(const std::string& sandbox_id, const ContainerConfig& 
 
 Container::Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, RecordStore& store)
     : id_(record.id()),
-      config_(record.config()),
+      config_(std::make_shared<const ContainerConfig>(record.config())),
       sandbox_(std::move(sandbox)),
       store_(store),
       phase_(FromRecord(record.phase())),
@@ -29,6 +29,11 @@ ContainerPhase Container::phase() const {
 ContainerRecord Container::record() const {
   absl::MutexLock lock(&mu_);
   return record_;
+}
+
+void Container::Look(absl::FunctionRef<void(const ContainerRecord&)> look) const {
+  absl::MutexLock lock(&mu_);
+  look(record_);
 }
 
 absl::Status Container::MoveLocked(ContainerPhase next, const Change& change, bool* allowed) {

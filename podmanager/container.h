@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -32,11 +33,14 @@ class Container {
   Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, RecordStore& store);
 
   const std::string& id() const { return id_; }
-  const ContainerConfig& config() const { return config_; }
+  const ContainerConfig& config() const { return *config_; }
+  std::shared_ptr<const ContainerConfig> shared_config() const { return config_; }
   const std::shared_ptr<Sandbox>& sandbox() const { return sandbox_; }
 
   ContainerPhase phase() const;
   ContainerRecord record() const;  // a copy
+  // As Sandbox::Look().
+  void Look(absl::FunctionRef<void(const ContainerRecord&)> look) const;
 
   // As Sandbox::TransitionTo(), Observe() and Update().
   absl::Status TransitionTo(ContainerPhase next, const Change& change = nullptr);
@@ -74,7 +78,7 @@ class Container {
   absl::Status MoveLocked(ContainerPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string id_;
-  const ContainerConfig config_;
+  const std::shared_ptr<const ContainerConfig> config_;
   const std::shared_ptr<Sandbox> sandbox_;
   RecordStore& store_;
 

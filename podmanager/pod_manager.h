@@ -22,7 +22,7 @@ enum class ContainerState { kCreated, kRunning, kExited, kUnknown };
 
 struct SandboxStatus {
   std::string id;
-  SandboxConfig config;
+  std::shared_ptr<const SandboxConfig> config;  // never null; immutable, shared with the pod manager
   std::string runtime_handler;
   SandboxState state = SandboxState::kNotReady;
   std::string reason;  // why it is not ready, for people
@@ -34,7 +34,7 @@ struct SandboxStatus {
 struct ContainerStatus {
   std::string id;
   std::string sandbox_id;
-  ContainerConfig config;
+  std::shared_ptr<const ContainerConfig> config;  // likewise
   ContainerState state = ContainerState::kUnknown;
   absl::Time created_at, started_at, finished_at;  // InfinitePast() if not yet
   int exit_code = 0;

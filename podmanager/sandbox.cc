@@ -16,7 +16,7 @@ std::string SandboxName(const SandboxConfig& config) {
 
 Sandbox::Sandbox(SandboxRecord record, const RuntimeHandler* handler, RecordStore& store)
     : id_(record.id()),
-      config_(record.config()),
+      config_(std::make_shared<const SandboxConfig>(record.config())),
       handler_name_(record.runtime_handler()),
       handler_(handler),
       store_(store),
@@ -36,6 +36,11 @@ SandboxPhase Sandbox::phase() const {
 SandboxRecord Sandbox::record() const {
   absl::MutexLock lock(&mu_);
   return record_;
+}
+
+void Sandbox::Look(absl::FunctionRef<void(const SandboxRecord&)> look) const {
+  absl::MutexLock lock(&mu_);
+  look(record_);
 }
 
 absl::Status Sandbox::MoveLocked(SandboxPhase next, const Change& change, bool* allowed) {

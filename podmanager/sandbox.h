@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -35,13 +36,16 @@ class Sandbox {
   Sandbox(SandboxRecord record, const RuntimeHandler* handler, RecordStore& store);
 
   const std::string& id() const { return id_; }
-  const SandboxConfig& config() const { return config_; }
+  const SandboxConfig& config() const { return *config_; }
+  std::shared_ptr<const SandboxConfig> shared_config() const { return config_; }
   const std::string& handler_name() const { return handler_name_; }
   const RuntimeHandler* handler() const { return handler_; }
   const RuntimeTimeouts& timeouts() const;
 
   SandboxPhase phase() const;
   SandboxRecord record() const;  // a copy
+  // Under the lock: `look` must not call this object, nor wait.
+  void Look(absl::FunctionRef<void(const SandboxRecord&)> look) const;
 
   // To the next phase, with `change` made to the record (under the lock: it must not call this object), on disk first.
   // kFailedPrecondition if the diagram has no such arrow; an error of the store leaves all as it was.
@@ -76,7 +80,7 @@ class Sandbox {
   absl::Status MoveLocked(SandboxPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string id_;
-  const SandboxConfig config_;
+  const std::shared_ptr<const SandboxConfig> config_;
   const std::string handler_name_;
   const RuntimeHandler* const handler_;
   RecordStore& store_;

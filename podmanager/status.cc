@@ -48,42 +48,44 @@ std::string ContainerInfo(const ContainerRecord& record) {
 }
 
 SandboxStatus Show(const Sandbox& sandbox, Detail detail) {
-  const SandboxRecord record = sandbox.record();
   SandboxStatus status;
-  status.id = record.id();
-  status.config = record.config();
-  status.runtime_handler = record.runtime_handler();
-  status.state = ShownAs(FromRecord(record.phase()));
-  status.reason = record.reason();
-  status.created_at = TimeOf(record.created_at_ns());
-  status.ips.assign(record.ips().begin(), record.ips().end());
-  if (detail == Detail::kVerbose) status.info["info"] = SandboxInfo(sandbox, record);
+  status.id = sandbox.id();
+  status.config = sandbox.shared_config();
+  status.runtime_handler = sandbox.handler_name();
+  sandbox.Look([&status](const SandboxRecord& record) {
+    status.state = ShownAs(FromRecord(record.phase()));
+    status.reason = record.reason();
+    status.created_at = TimeOf(record.created_at_ns());
+    status.ips.assign(record.ips().begin(), record.ips().end());
+  });
+  if (detail == Detail::kVerbose) status.info["info"] = SandboxInfo(sandbox, sandbox.record());
   return status;
 }
 
 ContainerStatus Show(const Container& container, Detail detail) {
-  const ContainerRecord record = container.record();
   ContainerStatus status;
-  status.id = record.id();
-  status.sandbox_id = record.sandbox_id();
-  status.config = record.config();
-  status.state = ShownAs(FromRecord(record.phase()));
-  status.created_at = TimeOf(record.created_at_ns());
-  // A container that is being started is shown as created.
-  const bool shown_started = status.state != ContainerState::kCreated;
-  status.started_at = shown_started ? TimeOf(record.started_at_ns()) : absl::InfinitePast();
-  status.finished_at = TimeOf(record.finished_at_ns());
-  status.exit_code = record.exit_code();
-  status.reason = record.reason();
-  status.message = record.message();
-  status.image_id = record.image_id();
-  status.image_ref = record.image_ref();
-  status.log_path = record.log_path();
-  status.uid = record.uid();
-  status.gid = record.gid();
-  status.supplemental_groups.assign(record.supplemental_groups().begin(), record.supplemental_groups().end());
-  status.resources = record.resources();
-  if (detail == Detail::kVerbose) status.info["info"] = ContainerInfo(record);
+  status.id = container.id();
+  status.sandbox_id = container.sandbox()->id();
+  status.config = container.shared_config();
+  container.Look([&status](const ContainerRecord& record) {
+    status.state = ShownAs(FromRecord(record.phase()));
+    status.created_at = TimeOf(record.created_at_ns());
+    // A container that is being started is shown as created.
+    const bool shown_started = status.state != ContainerState::kCreated;
+    status.started_at = shown_started ? TimeOf(record.started_at_ns()) : absl::InfinitePast();
+    status.finished_at = TimeOf(record.finished_at_ns());
+    status.exit_code = record.exit_code();
+    status.reason = record.reason();
+    status.message = record.message();
+    status.image_id = record.image_id();
+    status.image_ref = record.image_ref();
+    status.log_path = record.log_path();
+    status.uid = record.uid();
+    status.gid = record.gid();
+    status.supplemental_groups.assign(record.supplemental_groups().begin(), record.supplemental_groups().end());
+    status.resources = record.resources();
+  });
+  if (detail == Detail::kVerbose) status.info["info"] = ContainerInfo(container.record());
   return status;
 }
 

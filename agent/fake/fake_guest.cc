@@ -32,13 +32,15 @@ absl::Status FakeGuest::CreateSandbox(const grpc::CreateSandboxRequest& request)
 }
 
 absl::Status FakeGuest::DestroySandbox(const grpc::DestroySandboxRequest&) {
-  const std::string boot_id = boot_id_;
   Reset();
-  boot_id_ = boot_id;
   return absl::OkStatus();
 }
 
 absl::Status FakeGuest::ConfigureSandbox(const agent::v1::ConfigureSandboxRequest& request) {
+  if (!sandbox_.sandbox_id().empty() && sandbox_.sandbox_id() != request.sandbox().sandbox_id()) {
+    return absl::AlreadyExistsError(absl::StrCat("this guest is sandbox ", sandbox_.sandbox_id()));
+  }
+  if (sandbox_.sandbox_id().empty()) boot_id_.clear();
   sandbox_ = request.sandbox();
   for (const types::Interface& interface : request.interfaces()) {
     grpc::UpdateInterfaceRequest update;

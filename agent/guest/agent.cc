@@ -1,15 +1,20 @@
 #include "agent/guest/agent.h"
 
-#include "agent/guest/text_file.h"
+#include <errno.h>
+#include <sched.h>
+
+#include <utility>
+
+#include "agent/guest/log.h"
+#include "base/status_macros.h"
 
 namespace podvisor::guest {
 
 Agent::Agent(Role role, std::unique_ptr<CgroupTree> cgroups)
     : role(role),
-      boot_id(ReadTextOrEmpty("/proc/sys/kernel/random/uuid")),
       uevents(loop),
       cgroup_tree(std::move(cgroups)),
-      containers(loop, uevents, cgroup_tree.get()),
+      containers(loop, uevents, cgroup_tree.get(), sysctls),
       sandbox(uevents),
       server(loop, dispatcher) {
   AddHealthService(*this);
@@ -24,10 +29,38 @@ Agent::Agent(Role role, std::unique_ptr<CgroupTree> cgroups)
 
 void Agent::Destroy(std::function<void()> done) {
   containers.RemoveAll([this, done = std::move(done)] {
-    sandbox.Destroy();
-    destroyed = true;
+    Blank();
     done();
   });
+}
+
+void Agent::Blank() {
+  sysctls.Restore();  // while interfaces have the names that are in them
+  sandbox.Destroy();
+  if (!network_originals.links.empty() || network_originals.routes_changed) {
+    absl::StatusOr<Network> network = Network::Open(network_originals);
+    const absl::Status status = network.ok() ? network->Restore() : network.status();
+    if (!status.ok()) Log(status.message());
+  }
+  if (cgroup_tree != nullptr) {
+    if (const absl::Status status = cgroup_tree->Reset(); !status.ok()) Log(status.message());
+  }
+  // Shared memory, semaphores and message queues that nobody has removed.
+  if (::unshare(CLONE_NEWIPC) != 0) Log(ErrnoStatus(errno, "new ipc namespace").message());
+}
+
+void Agent::WhenSettled(std::function<void()> function) {
+  if (settling_ < 0) return function();
+  when_settled_.push_back(std::move(function));
+}
+
+void Agent::OnChildExit(pid_t pid, int wait_status) {
+  if (pid != settling_) {
+    containers.OnChildExit(pid, wait_status);
+    return;
+  }
+  settling_ = -1;
+  for (const auto& function : std::exchange(when_settled_, {})) function();
 }
 
 }  // namespace podvisor::guest

@@ -2,15 +2,20 @@
 #ifndef PODVISOR_AGENT_GUEST_AGENT_H_
 #define PODVISOR_AGENT_GUEST_AGENT_H_
 
+#include <sys/types.h>
+
+#include <functional>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "agent/guest/call.h"
 #include "agent/guest/loop.h"
+#include "agent/guest/network/network.h"
 #include "agent/guest/runtime/cgroup.h"
 #include "agent/guest/runtime/containers.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/server.h"
+#include "agent/guest/sysctls.h"
 #include "agent/guest/uevents.h"
 
 namespace podvisor::guest {
@@ -24,19 +29,34 @@ enum class Role { kInit, kDaemon };  // the guest's PID 1; an ordinary process b
 struct Agent {
   Agent(Role role, std::unique_ptr<CgroupTree> cgroups);
 
-  // Removes all containers and the sandbox; `done` when the last is gone.
+  // Removes all containers and the sandbox and undoes what was changed for it: the guest is as it was before its
+  // configuration, fit for another. `done` when the last is gone.
   void Destroy(std::function<void()> done);
 
+  // What is done after the start, while it serves already. `pid` is that of the child that does it.
+  void SetSettling(pid_t pid) { settling_ = pid; }
+  // Calls `function` when that is over: at once, if it is.
+  void WhenSettled(std::function<void()> function);
+
+  // The kernel has reaped a child.
+  void OnChildExit(pid_t pid, int wait_status);
+
   const Role role;
-  const std::string boot_id;  // random, of this run
-  bool destroyed = false;     // ends when the answer is out
   Loop loop;
   Uevents uevents;
   std::unique_ptr<CgroupTree> cgroup_tree;
+  Sysctls sysctls;
+  NetworkOriginals network_originals;
   Containers containers;
   Sandbox sandbox;
   Dispatcher dispatcher;
   Server server;
+
+ private:
+  void Blank();
+
+  pid_t settling_ = -1;
+  std::vector<std::function<void()>> when_settled_;
 };
 
 void AddHealthService(Agent& agent);

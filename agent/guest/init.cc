@@ -70,7 +70,8 @@ void LoadModules(const char* list) {
 }
 
 absl::Status BringLoopbackUp() {
-  ASSIGN_OR_RETURN(Network network, Network::Open());
+  NetworkOriginals originals;
+  ASSIGN_OR_RETURN(Network network, Network::Open(originals));
   return network.SetUp("lo");
 }
 
@@ -95,10 +96,10 @@ absl::Status SetUpGuest() {
   return absl::OkStatus();
 }
 
-void LoadLateModules() {
+pid_t LoadLateModules() {
   const pid_t child = ::fork();
   if (child < 0) Log("late modules: ", ErrnoStatus(errno, "fork").message());
-  if (child != 0) return;
+  if (child != 0) return child;
   ::setpriority(PRIO_PROCESS, 0, 19);
   LoadModules(kLateModuleList);
   ::_exit(0);

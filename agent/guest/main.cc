@@ -25,7 +25,7 @@ constexpr absl::string_view kUnixPrefix = "unix://";
 
 void Reap(Agent& agent) {
   int status = 0;
-  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) agent.containers.OnChildExit(pid, status);
+  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) agent.OnChildExit(pid, status);
 }
 
 absl::StatusOr<UniqueFd> BlockSignals() {
@@ -45,7 +45,7 @@ void OnSignals(Agent& agent, int fd) {
   bool terminate = false;
   while (::read(fd, &info, sizeof(info)) == sizeof(info)) terminate |= info.ssi_signo != SIGCHLD;
   Reap(agent);
-  // PID 1 ends by DestroySandbox only.
+  // PID 1 ends with its machine.
   if (terminate && agent.role == Role::kDaemon) agent.Destroy([&agent] { agent.loop.Stop(); });
 }
 
@@ -79,7 +79,7 @@ absl::Status Run(Role role) {
   RETURN_IF_ERROR(
       agent.loop.Watch(signals.get(), EPOLLIN, [&agent, fd = signals.get()](uint32_t) { OnSignals(agent, fd); }));
   RETURN_IF_ERROR(Serve(agent));
-  if (role == Role::kInit) LoadLateModules();
+  if (role == Role::kInit) agent.SetSettling(LoadLateModules());
   agent.loop.Run();
   return absl::OkStatus();
 }

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
+#include "agent/guest/log.h"
 #include "agent/guest/runtime/container.h"
 #include "agent/guest/text_file.h"
 #include "base/status_macros.h"
@@ -11,12 +11,22 @@
 namespace podvisor::guest {
 namespace {
 
-constexpr size_t kMaxHostnameBytes = 64;
-
 std::string Lines(const google::protobuf::RepeatedPtrField<std::string>& lines) {
   std::string text;
   for (const std::string& line : lines) absl::StrAppend(&text, line, "\n");
   return text;
+}
+
+// What containers have let propagate here is in nobody's list. mountinfo's fifth word is the mount point.
+void UnmountBelow(const std::string& folder) {
+  const std::vector<std::string> lines = SplitWords(ReadTextOrEmpty("/proc/self/mountinfo"), "\n");
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    const std::vector<std::string> words = SplitWords(*line, " ");
+    if (words.size() < 5 || words[4].rfind(folder + "/", 0) != 0) continue;
+    if (::umount2(words[4].c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+      Log("unmount ", words[4], ": ", ErrnoStatus(errno, "umount").message());
+    }
+  }
 }
 
 }  // namespace
@@ -38,13 +48,9 @@ absl::Status Sandbox::MountShm(uint64_t bytes) {
 absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files) {
   const std::string folder = kSandboxFolder;
   RETURN_IF_ERROR(MakeFolders(folder));
+  if (!created_) RETURN_IF_ERROR(identity_.Assume(request.sandbox_id()), "identity");
   if (!request.hostname().empty()) {
-    if (request.hostname().size() > kMaxHostnameBytes) {
-      return absl::InvalidArgumentError(absl::StrCat("host name of ", request.hostname().size(), " bytes"));
-    }
-    if (::sethostname(request.hostname().data(), request.hostname().size()) != 0) {
-      return ErrnoStatus(errno, "sethostname");
-    }
+    RETURN_IF_ERROR(identity_.SetHostname(request.hostname()));
     RETURN_IF_ERROR(ReplaceTextFile(folder + "/hostname", request.hostname() + "\n", 0644));
   }
   std::string hosts;
@@ -57,14 +63,15 @@ absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, cons
   return ReplaceTextFile(folder + "/resolv.conf", Lines(request.dns()), 0644);
 }
 
+absl::Status Sandbox::CheckId(const std::string& id) const {
+  if (!id.empty()) RETURN_IF_ERROR(guest::CheckId(id, "sandbox id"));
+  if (created_ && id != id_) return absl::AlreadyExistsError(absl::StrCat("this guest is sandbox ", id_));
+  return absl::OkStatus();
+}
+
 void Sandbox::Create(const grpc::CreateSandboxRequest& request, const SandboxFiles& files,
                      std::function<void(const absl::Status&)> done) {
-  if (!request.sandbox_id().empty()) {
-    if (const absl::Status status = CheckId(request.sandbox_id(), "sandbox id"); !status.ok()) return done(status);
-  }
-  if (created_ && request.sandbox_id() != id_) {
-    return done(absl::AlreadyExistsError(absl::StrCat("this guest is sandbox ", id_)));
-  }
+  if (const absl::Status status = CheckId(request.sandbox_id()); !status.ok()) return done(status);
   if (!request.kernel_modules().empty()) {
     return done(absl::UnimplementedError("kernel modules are loaded at boot only"));
   }
@@ -83,6 +90,9 @@ void Sandbox::Create(const grpc::CreateSandboxRequest& request, const SandboxFil
 
 void Sandbox::Destroy() {
   mounts_->Unmount();
+  UnmountBelow(kRunFolder);
+  for (const std::string& name : ListFolder(kRunFolder)) RemoveTree(absl::StrCat(kRunFolder, "/", name));
+  identity_.Forget();
   shm_mounted_ = false;
   created_ = false;
   id_.clear();

@@ -9,14 +9,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "agent/guest/folders.h"
+#include "agent/guest/identity.h"
 #include "agent/guest/storages/storages.h"
 #include "agent/guest/uevents.h"
 #include "third_party/wire/agent.pb.h"
 
 namespace podvisor::guest {
-
-inline constexpr char kRunFolder[] = "/run/kata-containers";
-inline constexpr char kSandboxFolder[] = "/run/kata-containers/sandbox";
 
 struct SandboxFiles {
   uint64_t shm_bytes = 64 << 20;
@@ -27,13 +26,16 @@ class Sandbox {
  public:
   explicit Sandbox(Uevents& uevents) : uevents_(uevents) {}
 
+  // What Create() says first of an id.
+  absl::Status CheckId(const std::string& id) const;
   // kAlreadyExists for a second sandbox of another id; the same one again is carried out again, storages apart.
   void Create(const grpc::CreateSandboxRequest& request, const SandboxFiles& files,
               std::function<void(const absl::Status&)> done);
-  // Unmounts everything of it.
+  // Unmounts and removes everything below kRunFolder, and is nobody's again.
   void Destroy();
 
   const std::string& id() const { return id_; }
+  const Identity& identity() const { return identity_; }
 
  private:
   absl::Status WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files);
@@ -42,6 +44,7 @@ class Sandbox {
   Uevents& uevents_;
   bool created_ = false;
   std::string id_;
+  Identity identity_;
   std::shared_ptr<MountSet> mounts_ = std::make_shared<MountSet>();
   bool shm_mounted_ = false;
 };

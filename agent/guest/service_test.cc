@@ -1,5 +1,4 @@
-// Calls that are not about containers, hostile peers, and the end of the agent; outside of a VM.
-#include <sys/wait.h>
+// Calls that are not about containers, hostile peers; outside of a VM.
 #include <unistd.h>
 
 #include <filesystem>
@@ -163,20 +162,6 @@ TEST_F(ServiceTest, StatsAndMetrics) {
   ASSERT_NE(at, std::string::npos);
   // SPECIFICATION: less than 4 MB when idle.
   EXPECT_LT(std::stoul(metrics.metrics().substr(at + name.size())), 4u << 20);
-}
-
-TEST_F(ServiceTest, DestroySandboxEndsEverything) {
-  ASSERT_OK(agent_->Create(agent_->Request("c1", {"sleep", "1000"})));
-  ASSERT_OK(agent_->Start("c1"));
-  podvisor::agent::v1::ListProcessesResponse list;
-  ASSERT_OK(agent_->client().Call(kExtension, "ListProcesses", podvisor::agent::v1::ListProcessesRequest(), &list));
-  ASSERT_EQ(list.processes_size(), 1);
-  const std::string process = "/proc/" + std::to_string(list.processes(0).pid());
-  EXPECT_TRUE(std::filesystem::exists(process));
-  ASSERT_OK(agent_->Do("DestroySandbox", grpc::DestroySandboxRequest()));
-  const int status = agent_->WaitEnd();
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
-  EXPECT_FALSE(std::filesystem::exists(process));
 }
 
 TEST(AgentBinary, IsSmallAndStatic) {

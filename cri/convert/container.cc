@@ -165,7 +165,7 @@ ContainerFilter ContainerFilterFromCri(const v1::ContainerFilter& filter) {
 }
 
 void ContainerToCri(const podvisor::ContainerStatus& status, v1::ContainerStatus* out) {
-  const ContainerConfig& config = status.config;
+  const ContainerConfig& config = *status.config;
   out->set_id(status.id);
   out->mutable_metadata()->set_name(config.metadata().name());
   out->mutable_metadata()->set_attempt(config.metadata().attempt());
@@ -192,18 +192,18 @@ void ContainerToCri(const podvisor::ContainerStatus& status, v1::ContainerStatus
 }
 
 void ContainerToCri(podvisor::ContainerStatus&& status, v1::Container* out) {
-  ContainerConfig& config = status.config;
+  const ContainerConfig& config = *status.config;
   out->set_id(std::move(status.id));
   out->set_pod_sandbox_id(std::move(status.sandbox_id));
-  out->mutable_metadata()->set_name(std::move(*config.mutable_metadata()->mutable_name()));
+  out->mutable_metadata()->set_name(config.metadata().name());
   out->mutable_metadata()->set_attempt(config.metadata().attempt());
   ImageToCri(config, out->mutable_image());
   out->set_image_ref(std::move(status.image_ref));
   out->set_image_id(std::move(status.image_id));
   out->set_state(ToCriState(status.state));
   out->set_created_at(ToCriTime(status.created_at));
-  out->mutable_labels()->swap(*config.mutable_labels());
-  out->mutable_annotations()->swap(*config.mutable_annotations());
+  *out->mutable_labels() = config.labels();
+  *out->mutable_annotations() = config.annotations();
 }
 
 }  // namespace podvisor::cri

@@ -13,7 +13,7 @@ ContainerConfig ContainerFromCri(const ::runtime::v1::ContainerConfig& config);
 ContainerFilter ContainerFilterFromCri(const ::runtime::v1::ContainerFilter& filter);
 
 void ContainerToCri(const podvisor::ContainerStatus& status, ::runtime::v1::ContainerStatus* out);
-// What ListContainers shows. Takes strings and maps out of `status`.
+// What ListContainers shows. Takes strings out of `status`.
 void ContainerToCri(podvisor::ContainerStatus&& status, ::runtime::v1::Container* out);
 
 }  // namespace podvisor::cri

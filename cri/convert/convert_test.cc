@@ -76,7 +76,7 @@ TEST(SandboxTest, StatusEchoesTheConfiguration) {
 
   SandboxStatus status;
   status.id = "abc";
-  status.config = SandboxFromCri(config);
+  status.config = std::make_shared<const SandboxConfig>(SandboxFromCri(config));
   status.state = SandboxState::kReady;
   status.created_at = absl::FromUnixNanos(1234567890123456789);
   status.ips = {"10.1.0.5", "fd00::5"};
@@ -124,14 +124,14 @@ TEST(ContainerTest, StatusEchoesTheConfiguration) {
   hugepages->set_limit(4 << 20);
 
   ContainerStatus status;
-  status.config = ContainerFromCri(config);
+  status.config = std::make_shared<const ContainerConfig>(ContainerFromCri(config));
   status.state = ContainerState::kExited;
   status.created_at = absl::FromUnixNanos(5);
   status.started_at = absl::InfinitePast();
   status.finished_at = absl::InfinitePast();
   status.exit_code = 137;
   status.message = "bad \xff byte";
-  status.resources = status.config.resources();
+  status.resources = status.config->resources();
   status.uid = 1000;
   status.supplemental_groups = {10, 20};
   v1::ContainerStatus out;

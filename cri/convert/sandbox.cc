@@ -85,7 +85,7 @@ SandboxFilter SandboxFilterFromCri(const v1::PodSandboxFilter& filter) {
 
 void SandboxToCri(const SandboxStatus& status, v1::PodSandboxStatus* out) {
   out->set_id(status.id);
-  MetadataToCri(status.config.metadata(), out->mutable_metadata());
+  MetadataToCri(status.config->metadata(), out->mutable_metadata());
   out->set_state(ToCriState(status.state));
   out->set_created_at(ToCriTime(status.created_at));
   v1::PodSandboxNetworkStatus* network = out->mutable_network();
@@ -96,24 +96,19 @@ void SandboxToCri(const SandboxStatus& status, v1::PodSandboxStatus* out) {
       network->add_additional_ips()->set_ip(status.ips[i]);
     }
   }
-  NamespacesToCri(status.config.namespaces(), out->mutable_linux()->mutable_namespaces()->mutable_options());
-  *out->mutable_labels() = status.config.labels();
-  *out->mutable_annotations() = status.config.annotations();
+  NamespacesToCri(status.config->namespaces(), out->mutable_linux()->mutable_namespaces()->mutable_options());
+  *out->mutable_labels() = status.config->labels();
+  *out->mutable_annotations() = status.config->annotations();
   out->set_runtime_handler(status.runtime_handler);
 }
 
 void SandboxToCri(SandboxStatus&& status, v1::PodSandbox* out) {
-  Metadata* metadata = status.config.mutable_metadata();
-  v1::PodSandboxMetadata* out_metadata = out->mutable_metadata();
   out->set_id(std::move(status.id));
-  out_metadata->set_name(std::move(*metadata->mutable_name()));
-  out_metadata->set_namespace_(std::move(*metadata->mutable_namespace_()));
-  out_metadata->set_uid(std::move(*metadata->mutable_uid()));
-  out_metadata->set_attempt(metadata->attempt());
+  MetadataToCri(status.config->metadata(), out->mutable_metadata());
   out->set_state(ToCriState(status.state));
   out->set_created_at(ToCriTime(status.created_at));
-  out->mutable_labels()->swap(*status.config.mutable_labels());
-  out->mutable_annotations()->swap(*status.config.mutable_annotations());
+  *out->mutable_labels() = status.config->labels();
+  *out->mutable_annotations() = status.config->annotations();
   out->set_runtime_handler(std::move(status.runtime_handler));
 }
 

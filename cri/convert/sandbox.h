@@ -13,7 +13,7 @@ SandboxConfig SandboxFromCri(const ::runtime::v1::PodSandboxConfig& config);
 SandboxFilter SandboxFilterFromCri(const ::runtime::v1::PodSandboxFilter& filter);
 
 void SandboxToCri(const SandboxStatus& status, ::runtime::v1::PodSandboxStatus* out);
-// What ListPodSandbox shows. Takes strings and maps out of `status`: with many pods the copies would be most of a call.
+// What ListPodSandbox shows. Takes strings out of `status`.
 void SandboxToCri(SandboxStatus&& status, ::runtime::v1::PodSandbox* out);
 
 }  // namespace podvisor::cri

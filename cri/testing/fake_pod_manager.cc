@@ -139,11 +139,11 @@ absl::StatusOr<std::string> FakePodManager::RunPodSandbox(const SandboxConfig& c
   absl::MutexLock lock(&mu_);
   if (absl::Status failure = TakeFailure("RunPodSandbox"); !failure.ok()) return failure;
   for (const auto& [id, sandbox] : sandboxes_) {
-    if (sandbox.config.metadata().SerializeAsString() == config.metadata().SerializeAsString()) return id;
+    if (sandbox.config->metadata().SerializeAsString() == config.metadata().SerializeAsString()) return id;
   }
   SandboxStatus sandbox;
   sandbox.id = NewId();
-  sandbox.config = config;
+  sandbox.config = std::make_shared<const SandboxConfig>(config);
   sandbox.runtime_handler = runtime_handler;
   sandbox.state = SandboxState::kReady;
   sandbox.created_at = absl::Now();
@@ -191,7 +191,7 @@ std::vector<SandboxStatus> FakePodManager::ListSandboxes(const SandboxFilter& fi
   std::vector<SandboxStatus> found;
   for (const auto& [id, sandbox] : sandboxes_) {
     if (absl::StartsWith(id, filter.id) && (!filter.state || *filter.state == sandbox.state) &&
-        HasLabels(sandbox.config.labels(), filter.labels)) {
+        HasLabels(sandbox.config->labels(), filter.labels)) {
       found.push_back(sandbox);
     }
   }
@@ -210,13 +210,13 @@ absl::StatusOr<std::string> FakePodManager::CreateContainer(const std::string& s
   ContainerStatus container;
   container.id = NewId();
   container.sandbox_id = sandbox->id;
-  container.config = config;
+  container.config = std::make_shared<const ContainerConfig>(config);
   container.state = ContainerState::kCreated;
   container.created_at = absl::Now();
   container.started_at = container.finished_at = absl::InfinitePast();
   container.image_id = container.image_ref = config.image();
   if (!config.log_path().empty()) {
-    container.log_path = absl::StrCat(sandbox->config.log_directory(), "/", config.log_path());
+    container.log_path = absl::StrCat(sandbox->config->log_directory(), "/", config.log_path());
   }
   container.resources = config.resources();
   container.info = {{"pid", "7"}};
@@ -236,8 +236,8 @@ absl::Status FakePodManager::StartContainer(const std::string& id, absl::Time) {
   container->state = ContainerState::kRunning;
   container->started_at = absl::Now();
   if (!program_) return absl::OkStatus();
-  std::vector<std::string> command(container->config.command().begin(), container->config.command().end());
-  command.insert(command.end(), container->config.args().begin(), container->config.args().end());
+  std::vector<std::string> command(container->config->command().begin(), container->config->command().end());
+  command.insert(command.end(), container->config->args().begin(), container->config->args().end());
   const ExecResult result = program_(command);
   WriteLog(container->log_path, "stdout", result.out);
   WriteLog(container->log_path, "stderr", result.err);
@@ -273,7 +273,7 @@ std::vector<ContainerStatus> FakePodManager::ListContainers(const ContainerFilte
   std::vector<ContainerStatus> found;
   for (const auto& [id, container] : containers_) {
     if (absl::StartsWith(id, filter.id) && absl::StartsWith(container.sandbox_id, filter.sandbox_id) &&
-        (!filter.state || *filter.state == container.state) && HasLabels(container.config.labels(), filter.labels)) {
+        (!filter.state || *filter.state == container.state) && HasLabels(container.config->labels(), filter.labels)) {
       found.push_back(container);
     }
   }

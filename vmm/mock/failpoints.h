@@ -24,6 +24,7 @@ enum class MockCall {
   kAttachDisk,
   kDetachDisk,
   kResize,
+  kSaveTemplate,
   kUsage,
 };
 

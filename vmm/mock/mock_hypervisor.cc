@@ -1,13 +1,34 @@
 #include "vmm/mock/mock_hypervisor.h"
 
+#include <openssl/sha.h>
+#include <sys/stat.h>
+
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 
 namespace podvisor {
 namespace {
+
+// Kernel and initrd count by their names and times alone: mock guests have no content.
+std::string MockTemplateKey(const VmSpec& spec) {
+  std::string text =
+      absl::StrCat("mock ", spec.vcpus, " ", spec.max_vcpus, " ", spec.memory_bytes, " ", spec.max_memory_bytes, " ",
+                   spec.disk_slots, spec.nic ? " nic" : "", spec.shared_folder.empty() ? "" : " folder");
+  for (const std::string& param : spec.kernel_params) absl::StrAppend(&text, "\n", param);
+  for (const std::string& path : {spec.kernel_path, spec.initrd_path}) {
+    struct stat file = {};
+    if (!path.empty() && ::stat(path.c_str(), &file) != 0) file = {};
+    absl::StrAppend(&text, "\n", path, " ", file.st_mtim.tv_sec, ".", file.st_mtim.tv_nsec, " ", file.st_size);
+  }
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  ::SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
+}
 
 class MockVm : public Vm {
  public:
@@ -30,6 +51,13 @@ class MockVm : public Vm {
     RETURN_IF_ERROR(host_.failpoints().Enter(MockCall::kResume));
     if (!capabilities_.pause) return absl::UnimplementedError("this hypervisor cannot pause a VM");
     return machine_->Resume();
+  }
+  absl::Status SaveTemplate() override {
+    absl::Status status = host_.failpoints().Enter(MockCall::kSaveTemplate);
+    if (status.ok()) status = machine_->SaveTemplate();
+    if (status.ok() || machine_->View().spec.boot == BootMode::kToBeTemplate)
+      host_.End(machine_, "saved as a template");
+    return status;
   }
   absl::Status Stop(absl::Duration) override {
     RETURN_IF_ERROR(host_.failpoints().Enter(MockCall::kStop));
@@ -81,6 +109,10 @@ class MockHypervisor : public Hypervisor {
     ASSIGN_OR_RETURN(std::shared_ptr<MockMachine> machine, host_.Make(spec, capabilities_));
     return std::make_unique<MockVm>(host_, capabilities_, std::move(machine));
   }
+  absl::StatusOr<std::string> TemplateKey(const VmSpec& spec) const override {
+    if (!capabilities_.clone) return Hypervisor::TemplateKey(spec);
+    return MockTemplateKey(spec);
+  }
   absl::StatusOr<std::unique_ptr<Vm>> Adopt(const std::string& record) override {
     RETURN_IF_ERROR(host_.failpoints().Enter(MockCall::kAdopt));
     ASSIGN_OR_RETURN(std::shared_ptr<MockMachine> machine, host_.FindByRecord(record));
@@ -106,6 +138,8 @@ Capabilities MockCapabilities() {
           .vcpu_hotplug = true,
           .memory_resize = true,
           .shared_folder = true,
+          .clone = true,
+          .clone_of_copy = true,
           .shared_folder_fs = "9p",
           .max_vcpus = 64};
 }

@@ -10,7 +10,7 @@
 
 namespace podvisor {
 
-// All that the interface knows: pause, disk swap and hotplug, resizing, a 9p folder, 64 vCPUs.
+// All that the interface knows: pause, disk swap and hotplug, resizing, a 9p folder, templates, 64 vCPUs.
 Capabilities MockCapabilities();
 
 // A driver on `host`, which outlives it. Several may use one host, one after the other or at once: daemons that are

@@ -176,6 +176,64 @@ TEST_F(MockHypervisorTest, ViewShowsWhatWasAsked) {
   EXPECT_THAT(hypervisor_->Create(spec), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+TEST_F(MockHypervisorTest, ClonesStartWhereTheTemplateWasSaved) {
+  const TemplateFiles files = {.memory_path = root_ + "/memory", .devices_path = root_ + "/devices"};
+  VmSpec clone = Spec("b");
+  clone.boot = BootMode::kClone;
+  clone.template_files = files;
+  EXPECT_THAT(hypervisor_->Create(clone), StatusIs(absl::StatusCode::kNotFound));
+  VmSpec source = Spec("a");
+  source.boot = BootMode::kToBeTemplate;
+  source.template_files = files;
+  auto vm = hypervisor_->Create(source);
+  ASSERT_OK(vm);
+  EXPECT_THAT(hypervisor_->Create(clone), StatusIs(absl::StatusCode::kFailedPrecondition)) << "not saved yet";
+  ASSERT_OK((*vm)->Start());
+  ASSERT_OK((*vm)->SaveTemplate());
+  EXPECT_THAT(host_.LiveVms(), IsEmpty());
+  host_.SetBootTime(absl::InfiniteDuration());
+  for (BootMode mode : {BootMode::kClone, BootMode::kCloneOfCopy}) {
+    clone.boot = mode;
+    auto cloned = hypervisor_->Create(clone);
+    ASSERT_OK(cloned);
+    ASSERT_OK((*cloned)->Start());
+    auto client = AgentClient::Create(loop_, (*cloned)->agent_channel());
+    EXPECT_OK(client->WaitReady(Soon())) << "it has booted";
+    EXPECT_THAT((*cloned)->SaveTemplate(), StatusIs(absl::StatusCode::kFailedPrecondition));
+    EXPECT_OK((*cloned)->Stop(absl::ZeroDuration()));
+  }
+}
+
+TEST_F(MockHypervisorTest, TemplateThatCannotBeSavedIsOfNoUse) {
+  VmSpec source = Spec("a");
+  source.boot = BootMode::kToBeTemplate;
+  source.template_files = {.memory_path = root_ + "/memory", .devices_path = root_ + "/devices"};
+  auto vm = hypervisor_->Create(source);
+  ASSERT_OK(vm);
+  host_.failpoints().FailNext(MockCall::kSaveTemplate, absl::ResourceExhaustedError("no room"));
+  EXPECT_THAT((*vm)->SaveTemplate(), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(host_.LiveVms(), IsEmpty());
+  VmSpec clone = Spec("b");
+  clone.boot = BootMode::kClone;
+  clone.template_files = source.template_files;
+  EXPECT_THAT(hypervisor_->Create(clone), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(MockHypervisorTest, TheTemplateKeyIsWhatClonesShare) {
+  const VmSpec a = Spec("a");
+  const std::string key = hypervisor_->TemplateKey(a).value();
+  EXPECT_EQ(key.size(), 64u);
+  EXPECT_EQ(hypervisor_->TemplateKey(Spec("b")).value(), key) << "folders and ids may differ";
+  VmSpec larger = a;
+  larger.memory_bytes *= 2;
+  EXPECT_NE(hypervisor_->TemplateKey(larger).value(), key);
+  const auto poor = MakeMockHypervisor(host_, Capabilities{.max_vcpus = 2});
+  EXPECT_THAT(poor->TemplateKey(a), StatusIs(absl::StatusCode::kUnimplemented));
+  VmSpec clone = a;
+  clone.boot = BootMode::kClone;
+  EXPECT_THAT(poor->Create(clone), StatusIs(absl::StatusCode::kUnimplemented));
+}
+
 TEST_F(MockHypervisorTest, AThousandVmsWithTheirClients) {
   constexpr int kVms = 1000;
   std::vector<std::unique_ptr<Vm>> vms;

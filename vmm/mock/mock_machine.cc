@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "base/atomic_file.h"
 #include "base/status_macros.h"
 
 namespace podvisor {
@@ -20,6 +21,25 @@ constexpr size_t kConsoleBytes = 64 << 10;
 // The first PCI slot that a disk is on; hotplugged ones follow those of the fixed slots.
 constexpr size_t kFirstDiskSlot = 5;
 
+constexpr char kSavedMark[] = "mock devices of ";
+
+bool IsClone(const VmSpec& spec) { return spec.boot == BootMode::kClone || spec.boot == BootMode::kCloneOfCopy; }
+
+absl::Status CheckBootMode(const VmSpec& spec, const Capabilities& capabilities) {
+  if (spec.boot == BootMode::kCold) return absl::OkStatus();
+  const bool can = spec.boot == BootMode::kCloneOfCopy ? capabilities.clone_of_copy : capabilities.clone;
+  if (!can) return absl::UnimplementedError(absl::StrCat("VM ", spec.id, ": this hypervisor makes no such clones"));
+  if (!IsClone(spec)) return WriteFileAtomically(spec.template_files.memory_path, spec.id, 0600);
+  ASSIGN_OR_RETURN(const std::string memory, ReadFile(spec.template_files.memory_path, 4096), "VM ", spec.id,
+                   ": template");
+  absl::StatusOr<std::string> devices = ReadFile(spec.template_files.devices_path, 4096);
+  if (!devices.ok() || *devices != kSavedMark + memory) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("VM ", spec.id, ": the template at ", spec.template_files.devices_path, " was never saved"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 MockMachine::MockMachine(EventLoop& loop, const VmSpec& spec, const Capabilities& capabilities, std::string record,
@@ -28,7 +48,7 @@ MockMachine::MockMachine(EventLoop& loop, const VmSpec& spec, const Capabilities
       spec_(spec),
       capabilities_(capabilities),
       record_(std::move(record)),
-      boot_time_(boot_time),
+      boot_time_(IsClone(spec) ? absl::ZeroDuration() : boot_time),
       vcpus_(spec.vcpus),
       memory_bytes_(spec.memory_bytes) {}
 
@@ -48,6 +68,7 @@ absl::StatusOr<std::shared_ptr<MockMachine>> MockMachine::Make(EventLoop& loop, 
   if (::access(spec.runtime_dir.c_str(), W_OK | X_OK) != 0) {
     return ErrnoStatus(errno, absl::StrCat("VM ", spec.id, ": runtime folder ", spec.runtime_dir));
   }
+  RETURN_IF_ERROR(CheckBootMode(spec, capabilities));
   UniqueFd tap;
   if (spec.nic) {
     tap.reset(::fcntl(spec.nic->tap_fd, F_DUPFD_CLOEXEC, 3));
@@ -131,6 +152,15 @@ absl::Status MockMachine::Resume() {
   }
   if (agent != nullptr) agent->Thaw();
   return absl::OkStatus();
+}
+
+absl::Status MockMachine::SaveTemplate() {
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(EndedLocked());
+  if (spec_.boot != BootMode::kToBeTemplate) {
+    return absl::FailedPreconditionError(absl::StrCat("VM ", spec_.id, " was not made to be a template"));
+  }
+  return WriteFileAtomically(spec_.template_files.devices_path, kSavedMark + spec_.id, 0600);
 }
 
 bool MockMachine::End(const std::string& reason) {

@@ -41,6 +41,8 @@ struct MockVmView {
 class MockMachine : public std::enable_shared_from_this<MockMachine> {
  public:
   // Keeps a duplicate of the tap: its queue is taken, as a real VMM would. kInvalidArgument if it is no descriptor.
+  // A clone needs the files of a template that was saved: kFailedPrecondition. Its guest has booted already, so its
+  // agent answers from Start() on, whatever the boot time.
   static absl::StatusOr<std::shared_ptr<MockMachine>> Make(EventLoop& loop, const VmSpec& spec,
                                                            const Capabilities& capabilities, std::string record,
                                                            absl::Duration boot_time);
@@ -52,6 +54,8 @@ class MockMachine : public std::enable_shared_from_this<MockMachine> {
   absl::Status Start() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Pause() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Resume() ABSL_LOCKS_EXCLUDED(mu_);
+  // Writes the template's files, as far as a mock has something to write; the VM is still to be ended.
+  absl::Status SaveTemplate() ABSL_LOCKS_EXCLUDED(mu_);
   // False if it had ended before.
   bool End(const std::string& reason) ABSL_LOCKS_EXCLUDED(mu_);
 

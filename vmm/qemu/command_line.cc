@@ -41,7 +41,14 @@ bool IsMac(const std::string& text) {
 void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
   // Without the devices of a PC that no guest of ours needs: each is time at boot and code that a guest could attack.
   const absl::string_view lean = options.machine == "q35" ? ",smbus=off,sata=off,i8042=off,hpet=off,vmport=off" : "";
-  Add(arguments, "-machine", absl::StrCat(options.machine, lean));
+  const bool own_memory = spec.boot == BootMode::kCold;
+  Add(arguments, "-machine", absl::StrCat(options.machine, lean, own_memory ? "" : ",memory-backend=memory"));
+  // By a descriptor: the file has no name that QEMU's user could reach. Only what is not shared is in the state that a
+  // template writes (x-ignore-shared), and only a clone's memory is its own from here on.
+  if (!own_memory)
+    Add(arguments, "-object",
+        absl::StrCat("memory-backend-file,id=memory,size=", spec.memory_bytes >> 20, "M,mem-path=/proc/self/fd/",
+                     kMemoryFd, ",share=", spec.boot == BootMode::kClone ? "off" : "on"));
   const bool kvm = accelerator == Accelerator::kKvm;
   // The translation cache grows up to its size for ever: bounded, since each VM has one.
   Add(arguments, "-accel", kvm ? "kvm" : "tcg,thread=multi,tb-size=128");
@@ -55,7 +62,9 @@ void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator ac
   Add(arguments, "-m", memory);
 }
 
+// What the guest starts with: a kernel, or the state of a template's devices, which are loaded on command.
 void AddKernel(Arguments& arguments, const QemuOptions& options, const VmSpec& spec, const QemuPaths& paths) {
+  if (IsClone(spec.boot)) return Add(arguments, "-incoming", "defer");
   Add(arguments, "-kernel", paths.kernel);
   if (!paths.initrd.empty()) Add(arguments, "-initrd", paths.initrd);
   Add(arguments, "-append", KernelCommandLine(options, spec));
@@ -111,6 +120,8 @@ std::string SlotDevice(int slot) { return absl::StrCat("blk", slot); }
 std::string SlotNode(int slot) { return absl::StrCat("slot", slot); }
 std::string EmptyNode(int slot) { return absl::StrCat("empty", slot); }
 
+bool IsClone(BootMode boot) { return boot == BootMode::kClone || boot == BootMode::kCloneOfCopy; }
+
 uint64_t PluggableMemory(const VmSpec& spec) { return spec.max_memory_bytes - spec.memory_bytes; }
 
 VmSpec RoundSpec(VmSpec spec) {
@@ -133,7 +144,7 @@ absl::Status ValidateSpec(const VmSpec& spec) {
   if (spec.id.empty() || spec.id.size() > 64 || !std::all_of(spec.id.begin(), spec.id.end(), is_plain))
     return absl::InvalidArgumentError(absl::StrCat("VM id \"", spec.id, "\": it is 1 to 64 of [a-z0-9]"));
   if (spec.runtime_dir.empty() || spec.runtime_dir[0] != '/') return invalid("runtime_dir is not absolute");
-  if (spec.kernel_path.empty()) return invalid("no kernel: build one with guest/build");
+  if (spec.kernel_path.empty() && !IsClone(spec.boot)) return invalid("no kernel: build one with guest/build");
   if (spec.vcpus < 1 || spec.max_vcpus < spec.vcpus || spec.max_vcpus > kMaxVcpus)
     return invalid(spec.vcpus, " vCPUs of at most ", spec.max_vcpus, ": 1 to ", kMaxVcpus, " are possible");
   if (spec.memory_bytes >> 20 < kMinMemoryMib || spec.max_memory_bytes > kMaxMemory)
@@ -143,6 +154,9 @@ absl::Status ValidateSpec(const VmSpec& spec) {
     return invalid(spec.disk_slots, " disk slots: 0 to ", kMaxDiskSlots, " are possible");
   if (spec.nic.has_value() && (spec.nic->tap_fd < 0 || !IsMac(spec.nic->mac) || spec.nic->mtu < 68))
     return invalid("network card without tap, or with MAC \"", spec.nic->mac, "\" or MTU ", spec.nic->mtu);
+  if (spec.boot != BootMode::kCold)
+    for (const std::string& path : {spec.template_files.memory_path, spec.template_files.devices_path})
+      if (path.empty() || path[0] != '/') return invalid("template file \"", path, "\" is not an absolute path");
   return absl::OkStatus();
 }
 

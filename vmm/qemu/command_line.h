@@ -14,11 +14,14 @@
 namespace podvisor {
 
 // Descriptors that QEMU is started with.
-inline constexpr int kQmpFd = 3;      // listening
-inline constexpr int kAgentFd = 4;    // listening
-inline constexpr int kConsoleFd = 5;  // listening
-inline constexpr int kTapFd = 6;      // only with a network card
-inline constexpr int kVhostFd = 7;    // only where /dev/vhost-net is used
+inline constexpr int kQmpFd = 3;       // listening
+inline constexpr int kAgentFd = 4;     // listening
+inline constexpr int kConsoleFd = 5;   // listening
+inline constexpr int kTapFd = 6;       // only with a network card
+inline constexpr int kVhostFd = 7;     // only where /dev/vhost-net is used
+inline constexpr int kDevicesFd = 8;   // a clone's: the state that it goes on from
+inline constexpr int kMemoryFd = 9;    // the guest's memory, but for BootMode::kCold
+inline constexpr int kPreloadFd = 10;  // see private_memory.h
 
 inline constexpr int kMaxDiskSlots = 20;
 inline constexpr int kMaxVcpus = 240;
@@ -51,6 +54,8 @@ enum class Vhost { kOff, kOn };
 std::string SlotDevice(int slot);
 std::string SlotNode(int slot);
 std::string EmptyNode(int slot);
+
+bool IsClone(BootMode boot);
 
 // Bytes beyond VmSpec::memory_bytes that virtio-mem can plug; 0: no such device.
 uint64_t PluggableMemory(const VmSpec& spec);

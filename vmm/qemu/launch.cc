@@ -16,6 +16,7 @@
 #include <climits>
 #include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -24,6 +25,8 @@
 #include "base/status_macros.h"
 #include "vmm/qemu/command_line.h"
 #include "vmm/qemu/confinement.h"
+#include "vmm/qemu/private_memory.h"
+#include "vmm/qemu/template_files.h"
 #include "vmm/qemu/unix_socket.h"
 
 namespace podvisor {
@@ -68,6 +71,14 @@ absl::Status CheckReadable(const std::string& what, const std::string& path, con
   return absl::OkStatus();
 }
 
+// A clone's kernel is in its memory.
+absl::Status CheckKernel(const VmSpec& spec, const Credentials* user) {
+  if (IsClone(spec.boot)) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckReadable("guest kernel", spec.kernel_path, user));
+  if (!spec.initrd_path.empty()) RETURN_IF_ERROR(CheckReadable("guest initrd", spec.initrd_path, user));
+  return absl::OkStatus();
+}
+
 // All that QEMU sees of the host's files. Folders at the top that are links into /usr stay links.
 absl::StatusOr<MountTree> MakeTree(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
   using Access = MountTree::Access;
@@ -88,8 +99,9 @@ absl::StatusOr<MountTree> MakeTree(const QemuOptions& options, Accelerator accel
     if (::access(file, F_OK) == 0) tree.Bind(file, file, Access::kReadOnly);
   for (const char* device : {"/dev/null", "/dev/urandom"}) tree.Bind(device, device, Access::kAsItIs);
   if (accelerator == Accelerator::kKvm) tree.Bind("/dev/kvm", "/dev/kvm", Access::kAsItIs);
-  tree.Bind(spec.kernel_path, "/guest/kernel", Access::kReadOnly);
-  if (!spec.initrd_path.empty()) tree.Bind(spec.initrd_path, "/guest/initrd", Access::kReadOnly);
+  const bool boots = !IsClone(spec.boot);
+  if (boots) tree.Bind(spec.kernel_path, "/guest/kernel", Access::kReadOnly);
+  if (boots && !spec.initrd_path.empty()) tree.Bind(spec.initrd_path, "/guest/initrd", Access::kReadOnly);
   if (!spec.shared_folder.empty()) tree.Bind(spec.shared_folder, "/shared", Access::kAsItIs);
   tree.Proc("/proc");  // the 9p server reaches modes and attributes of open files by /proc/self/fd
   return tree;
@@ -208,9 +220,7 @@ absl::StatusOr<LaunchedQemu> LaunchQemu(const QemuOptions& options, Accelerator 
     paths = {"/guest/kernel", spec.initrd_path.empty() ? "" : "/guest/initrd",
              spec.shared_folder.empty() ? "" : "/shared"};
   }
-  const Credentials* user = confined ? &credentials : nullptr;
-  RETURN_IF_ERROR(CheckReadable("guest kernel", spec.kernel_path, user));
-  if (!spec.initrd_path.empty()) RETURN_IF_ERROR(CheckReadable("guest initrd", spec.initrd_path, user));
+  RETURN_IF_ERROR(CheckKernel(spec, confined ? &credentials : nullptr));
   if (!spec.shared_folder.empty()) RETURN_IF_ERROR(OpenFile(spec.shared_folder, O_PATH | O_DIRECTORY).status());
 
   ASSIGN_OR_RETURN(const UniqueFd qmp, ListenUnix(QmpSocketPath(spec.runtime_dir)));
@@ -224,13 +234,24 @@ absl::StatusOr<LaunchedQemu> LaunchQemu(const QemuOptions& options, Accelerator 
     if (accelerator == Accelerator::kKvm) vhost = UniqueFd(::open("/dev/vhost-net", O_RDWR | O_CLOEXEC));
     if (vhost.ok()) spawn.pass_fds.emplace_back(vhost.get(), kVhostFd);
   }
-  spawn.argv = BuildCommandLine(options, accelerator, spec, paths, vhost.ok() ? Vhost::kOn : Vhost::kOff);
+  ASSIGN_OR_RETURN(TemplateFds files,
+                   OpenTemplate(spec, confined ? std::optional<uid_t>(credentials.uid) : std::nullopt));
+  spawn.pass_fds.insert(spawn.pass_fds.end(), files.pass_fds.begin(), files.pass_fds.end());
+  Append(std::move(files.steps), spawn.steps);
   spawn.env = std::vector<std::string>{"PATH=/usr/bin:/bin", "LC_ALL=C"};
+  if (spec.boot == BootMode::kClone) {
+    ASSIGN_OR_RETURN(const int library, PrivateMemoryLibrary());
+    spawn.pass_fds.emplace_back(library, kPreloadFd);
+    spawn.env->push_back(absl::StrCat("LD_PRELOAD=/proc/self/fd/", kPreloadFd));
+  }
+  spawn.argv = BuildCommandLine(options, accelerator, spec, paths, vhost.ok() ? Vhost::kOn : Vhost::kOff);
   spawn.stdout_fd = stderr_file.get();
   spawn.stderr_fd = stderr_file.get();
   spawn.session = Session::kOwn;
-  ASSIGN_OR_RETURN(Process process, Spawn(spawn));
-  return LaunchedQemu{std::move(process), std::move(stderr_file)};
+  absl::StatusOr<Process> process = Spawn(spawn);
+  if (!process.ok() && spec.boot == BootMode::kToBeTemplate) RemoveTemplate(spec.template_files);
+  RETURN_IF_ERROR(process.status());
+  return LaunchedQemu{*std::move(process), std::move(stderr_file)};
 }
 
 std::string ReadStderr(int stderr_file) {

@@ -17,6 +17,7 @@
 #include "vmm/qemu/launch.h"
 #include "vmm/qemu/proc_stat.h"
 #include "vmm/qemu/qemu_vm.h"
+#include "vmm/qemu/template_key.h"
 
 namespace podvisor {
 namespace {
@@ -35,6 +36,8 @@ class QemuHypervisor : public Hypervisor {
     capabilities_.memory_resize = true;
     capabilities_.shared_folder = options_.shared_folder == QemuSharedFolder::k9p;
     if (capabilities_.shared_folder) capabilities_.shared_folder_fs = "9p";
+    capabilities_.clone = true;
+    capabilities_.clone_of_copy = true;
     capabilities_.max_vcpus = kMaxVcpus;
   }
 
@@ -51,14 +54,12 @@ class QemuHypervisor : public Hypervisor {
     if (!spec.shared_folder.empty() && !capabilities_.shared_folder)
       return absl::InvalidArgumentError(absl::StrCat("sandbox ", spec.id, ": shared folders are switched off"));
     ASSIGN_OR_RETURN(LaunchedQemu launched, LaunchQemu(options_, accelerator_.accelerator, spec), "sandbox ", spec.id);
-    const ProcessIdentity identity = launched.process.identity();
-    QemuRecord record = {spec.id,           spec.runtime_dir,      identity,       spec.vcpus, spec.max_vcpus,
-                         spec.memory_bytes, spec.max_memory_bytes, spec.disk_slots};
-    ASSIGN_OR_RETURN(std::unique_ptr<Vm> vm,
-                     QemuVm::Take(loop_, std::move(record), std::move(launched.process),
-                                  std::move(launched.stderr_file), QemuVm::Origin::kNew),
-                     "sandbox ", spec.id);
+    ASSIGN_OR_RETURN(std::unique_ptr<Vm> vm, QemuVm::TakeNew(loop_, spec, std::move(launched)), "sandbox ", spec.id);
     return vm;
+  }
+
+  absl::StatusOr<std::string> TemplateKey(const VmSpec& spec) const override {
+    return QemuTemplateKey(options_, accelerator_.accelerator, version_, spec);
   }
 
   absl::StatusOr<std::unique_ptr<Vm>> Adopt(const std::string& bytes) override {
@@ -69,10 +70,9 @@ class QemuHypervisor : public Hypervisor {
     UniqueFd stderr_file(::open(absl::StrCat("/proc/", record.process.pid, "/fd/2").c_str(), O_RDONLY | O_CLOEXEC));
     if (!stderr_file.ok())
       return absl::NotFoundError(absl::StrCat("sandbox ", id, ": process ", record.process.pid, " has ended"));
-    ASSIGN_OR_RETURN(
-        std::unique_ptr<Vm> vm,
-        QemuVm::Take(loop_, std::move(record), std::move(process), std::move(stderr_file), QemuVm::Origin::kAdopted),
-        "sandbox ", id);
+    ASSIGN_OR_RETURN(std::unique_ptr<Vm> vm,
+                     QemuVm::Adopt(loop_, std::move(record), std::move(process), std::move(stderr_file)), "sandbox ",
+                     id);
     return vm;
   }
 

@@ -12,7 +12,9 @@
 #include "vmm/qemu/command_line.h"
 #include "vmm/qemu/console_log.h"
 #include "vmm/qemu/launch.h"
+#include "vmm/qemu/migration.h"
 #include "vmm/qemu/proc_stat.h"
+#include "vmm/qemu/template_files.h"
 
 namespace podvisor {
 namespace {
@@ -22,6 +24,7 @@ using nlohmann::json;
 constexpr size_t kSearchedForErrors = 16384;                  // bytes
 constexpr size_t kTailInErrors = 2048;                        // bytes
 constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);  // from exec to QEMU's greeting, on a machine in trouble
+constexpr absl::Duration kSaveTimeout = absl::Seconds(60);    // of a template's devices, on such a machine
 constexpr absl::Duration kKillTimeout = absl::Seconds(5);     // from SIGKILL to the end
 constexpr absl::Duration kMetricsTimeout = absl::Seconds(1);  // a scrape does not wait for a VM that hangs
 
@@ -48,9 +51,13 @@ std::string Explanation(const std::string& tail) {
 
 // Outlives the Vm while its process runs.
 struct QemuVm::Remains {
-  std::string id;
-  std::string runtime_dir;
-  UniqueFd stderr_file;
+  Remains(std::string id, std::string runtime_dir, UniqueFd stderr_file)
+      : id(std::move(id)), runtime_dir(std::move(runtime_dir)), stderr_file(std::move(stderr_file)) {}
+
+  const std::string id;
+  const std::string runtime_dir;
+  const UniqueFd stderr_file;
+  Migration migration;
   absl::Mutex mu;
   std::unique_ptr<ConsoleReader> console ABSL_GUARDED_BY(mu);
   std::string shutdown_reason ABSL_GUARDED_BY(mu);  // of QEMU's last SHUTDOWN event: "guest-panic"
@@ -59,6 +66,7 @@ struct QemuVm::Remains {
 
   // In the event loop, once.
   std::string Describe(const ExitStatus& exit) {
+    migration.Ended();
     absl::MutexLock lock(&mu);
     ended = true;
     if (console != nullptr) console->Drain();
@@ -67,30 +75,54 @@ struct QemuVm::Remains {
   }
 };
 
-absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::Take(EventLoop& loop, QemuRecord record, Process process,
-                                                     UniqueFd stderr_file, Origin origin) {
-  auto remains = std::make_shared<Remains>();
-  remains->id = record.id;
-  remains->runtime_dir = record.runtime_dir;
-  remains->stderr_file = std::move(stderr_file);
+absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::TakeNew(EventLoop& loop, const VmSpec& spec, LaunchedQemu launched) {
+  auto remains = std::make_shared<Remains>(spec.id, spec.runtime_dir, std::move(launched.stderr_file));
+  QemuRecord record = {spec.id,        spec.runtime_dir,  launched.process.identity(), spec.vcpus,
+                       spec.max_vcpus, spec.memory_bytes, spec.max_memory_bytes,       spec.disk_slots};
   std::unique_ptr<QemuVm> vm(new QemuVm(loop, std::move(record), std::move(remains)));
-  absl::Status opened = vm->Open(process, absl::Now() + (origin == Origin::kNew ? kLaunchTimeout : kVmmTimeout));
-  if (opened.ok()) return vm;
-  if (origin == Origin::kAdopted) return opened;
+  if (spec.boot == BootMode::kToBeTemplate) vm->template_to_be_ = spec.template_files;
+  absl::Status started = vm->StartNew(launched.process, spec.boot);
+  if (started.ok()) return vm;
+  started = vm->Discard(launched.process, std::move(started));
+  if (vm->template_to_be_.has_value()) RemoveTemplate(*vm->template_to_be_);
+  return started;
+}
+
+absl::StatusOr<std::unique_ptr<QemuVm>> QemuVm::Adopt(EventLoop& loop, QemuRecord record, Process process,
+                                                      UniqueFd stderr_file) {
+  auto remains = std::make_shared<Remains>(record.id, record.runtime_dir, std::move(stderr_file));
+  std::unique_ptr<QemuVm> vm(new QemuVm(loop, std::move(record), std::move(remains)));
+  RETURN_IF_ERROR(vm->Open(process, absl::Now() + kVmmTimeout));
+  RETURN_IF_ERROR(vm->disks_.Load());
+  return vm;
+}
+
+absl::Status QemuVm::StartNew(Process& process, BootMode boot) {
+  const absl::Time deadline = absl::Now() + kLaunchTimeout;
+  RETURN_IF_ERROR(Open(process, deadline));
+  if (!IsClone(boot)) return absl::OkStatus();
+  const auto execute = [this](const std::string& command, json arguments, int fd) {
+    return Execute(command, std::move(arguments), fd);
+  };
+  RETURN_IF_ERROR(remains_->migration.Load(execute, kDevicesFd, deadline), "load the template's devices");
+  return absl::OkStatus();
+}
+
+absl::Status QemuVm::Discard(Process& process, absl::Status status) {
   // Why QEMU hung up stands in what it said, once it has ended; a QEMU that hangs is ended here.
-  if (vm->process_ == nullptr) {  // not even watched
-    RETURN_IF_ERROR(process.Signal(SIGKILL), opened.message());
-    RETURN_IF_ERROR(process.Wait(absl::Now() + kKillTimeout).status(), opened.message());
-    return opened;
+  if (process_ == nullptr) {  // not even watched
+    RETURN_IF_ERROR(process.Signal(SIGKILL), status.message());
+    RETURN_IF_ERROR(process.Wait(absl::Now() + kKillTimeout).status(), status.message());
+    return status;
   }
-  const bool ended_by_itself = vm->process_->WaitEnded(absl::Now() + absl::Seconds(1));
-  const std::string tail = Explanation(vm->ConsoleTail(kSearchedForErrors));
-  const absl::Status stopped = vm->Stop(absl::ZeroDuration());
-  std::string message(opened.message());
-  if (ended_by_itself) message = vm->process_->reason();
+  const bool ended_by_itself = process_->WaitEnded(absl::Now() + absl::Seconds(1));
+  const std::string tail = Explanation(ConsoleTail(kSearchedForErrors));
+  const absl::Status stopped = Stop(absl::ZeroDuration());
+  std::string message(status.message());
+  if (ended_by_itself) message = process_->reason();
   absl::StrAppend(&message, tail.empty() ? "" : ": ", tail);
   if (!stopped.ok()) absl::StrAppend(&message, "; and then: ", stopped.message());
-  return absl::Status(opened.code(), message);
+  return absl::Status(status.code(), message);
 }
 
 QemuVm::QemuVm(EventLoop& loop, QemuRecord record, std::shared_ptr<Remains> remains)
@@ -122,12 +154,13 @@ absl::Status QemuVm::Open(Process& process, absl::Time deadline) {
     absl::MutexLock lock(&remains_->mu);
     if (!remains_->ended) remains_->console = std::move(console);
   }
-  return disks_.Load();
+  return absl::OkStatus();
 }
 
 QmpClient::OnEvent QemuVm::EventHandler() {
   return [remains = remains_](const std::string& name, const json& data) {
     if (!data.is_object()) return;
+    if (name == "MIGRATION") return remains->migration.Event(data);
     absl::MutexLock lock(&remains->mu);
     if (name == "SHUTDOWN") remains->shutdown_reason = data.value("reason", "");
     // At most one of ours is waited for; a guest can't make devices that have an id.
@@ -194,6 +227,32 @@ absl::Status QemuVm::Start() {
 absl::Status QemuVm::Pause() { return Execute("stop", nullptr).status(); }
 
 absl::Status QemuVm::Resume() { return Execute("cont", nullptr).status(); }
+
+absl::Status QemuVm::SaveTemplate() {
+  if (!template_to_be_.has_value())
+    return absl::FailedPreconditionError(
+        absl::StrCat("sandbox ", record_.id, ": save a template: the VM was not made to become one"));
+  absl::Status saved = process_->ended() ? EndedStatus() : SaveDevices(*template_to_be_);
+  // Its end says more than a broken connection.
+  if (absl::IsUnavailable(saved) && process_->WaitEnded(absl::Now() + absl::Seconds(1))) saved = EndedStatus();
+  // No grace: all that counts has been written.
+  absl::Status stopped = Stop(absl::ZeroDuration());
+  if (saved.ok()) saved = std::move(stopped);
+  if (saved.ok()) saved = CommitTemplate(*template_to_be_);
+  if (!saved.ok()) RemoveTemplate(*template_to_be_);
+  return saved;
+}
+
+absl::Status QemuVm::SaveDevices(const TemplateFiles& files) {
+  ASSIGN_OR_RETURN(const UniqueFd devices, MakeDevicesFile(files), "sandbox ", record_.id);
+  RETURN_IF_ERROR(Pause(), "sandbox ", record_.id);
+  const auto execute = [this](const std::string& command, json arguments, int fd) {
+    return Execute(command, std::move(arguments), fd);
+  };
+  RETURN_IF_ERROR(remains_->migration.Save(execute, devices.get(), absl::Now() + kSaveTimeout), "sandbox ", record_.id,
+                  ": save a template");
+  return absl::OkStatus();
+}
 
 absl::Status QemuVm::Stop(absl::Duration grace) {
   if (process_->ended()) return absl::OkStatus();

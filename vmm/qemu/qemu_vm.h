@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "vmm/hypervisor.h"
 #include "vmm/qemu/console_reader.h"
 #include "vmm/qemu/disks.h"
+#include "vmm/qemu/launch.h"
 #include "vmm/qemu/qmp_client.h"
 #include "vmm/qemu/record.h"
 #include "vmm/qemu/watched_process.h"
@@ -28,17 +30,19 @@ namespace podvisor {
 // Thread-safe, as Vm says.
 class QemuVm : public Vm {
  public:
-  // Takes over a process that has just been started or was found again. On an error of a new one nothing is left of it,
-  // and the message holds its stderr.
-  enum class Origin { kNew, kAdopted };
-  static absl::StatusOr<std::unique_ptr<QemuVm>> Take(EventLoop& loop, QemuRecord record, Process process,
-                                                      UniqueFd stderr_file, Origin origin);
+  // Takes over a process that has just been started for `spec`. A clone has been loaded then. On an error nothing is
+  // left, and the message holds what QEMU wrote to its stderr.
+  static absl::StatusOr<std::unique_ptr<QemuVm>> TakeNew(EventLoop& loop, const VmSpec& spec, LaunchedQemu launched);
+  // Takes over one that was found again.
+  static absl::StatusOr<std::unique_ptr<QemuVm>> Adopt(EventLoop& loop, QemuRecord record, Process process,
+                                                       UniqueFd stderr_file);
   ~QemuVm() override;
 
   std::string Record() const override { return SerializeRecord(record_); }
   absl::Status Start() override;
   absl::Status Pause() override;
   absl::Status Resume() override;
+  absl::Status SaveTemplate() override;
   absl::Status Stop(absl::Duration grace) override;
   absl::StatusOr<GuestDisk> AttachDisk(const DiskSpec& disk) override;
   absl::Status DetachDisk(const std::string& disk_id) override;
@@ -55,6 +59,10 @@ class QemuVm : public Vm {
   QemuVm(EventLoop& loop, QemuRecord record, std::shared_ptr<Remains> remains);
 
   absl::Status Open(Process& process, absl::Time deadline);
+  absl::Status StartNew(Process& process, BootMode boot);
+  // Ends a new VM that failed with `status` and adds to it what QEMU said.
+  absl::Status Discard(Process& process, absl::Status status);
+  absl::Status SaveDevices(const TemplateFiles& files);
   absl::StatusOr<nlohmann::json> Execute(const std::string& command, nlohmann::json arguments, int fd = -1);
   // The connection, made anew if it broke while QEMU goes on.
   absl::StatusOr<std::shared_ptr<QmpClient>> Client(absl::Time deadline);
@@ -67,7 +75,8 @@ class QemuVm : public Vm {
   EventLoop& loop_;
   const QemuRecord record_;
   const std::shared_ptr<Remains> remains_;
-  std::shared_ptr<WatchedProcess> process_;  // set once, in Open()
+  std::shared_ptr<WatchedProcess> process_;      // set once, in Open()
+  std::optional<TemplateFiles> template_to_be_;  // set once, in TakeNew()
   DiskTable disks_;
   absl::Mutex resize_mu_;  // one Resize() at a time
 

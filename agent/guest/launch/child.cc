@@ -18,6 +18,7 @@
 #include "agent/guest/launch/seccomp.h"
 #include "agent/guest/launch/terminal.h"
 #include "agent/guest/launch/user.h"
+#include "agent/guest/sysctls.h"
 #include "agent/guest/text_file.h"
 #include "base/status_macros.h"
 
@@ -60,14 +61,7 @@ void ResetSignals() {
 }
 
 absl::Status SetSysctls(const grpc::Spec& spec) {
-  for (const auto& [name, value] : spec.linux().sysctl()) {
-    std::string path = name;
-    for (char& c : path) c = c == '.' ? '/' : c;
-    if (path.find("//") != std::string::npos || path.empty() || path[0] == '/') {
-      return absl::InvalidArgumentError(absl::StrCat("sysctl \"", name, "\""));
-    }
-    RETURN_IF_ERROR(WriteTextFile("/proc/sys/" + path, value), "sysctl ", name);
-  }
+  for (const auto& [name, value] : spec.linux().sysctl()) RETURN_IF_ERROR(SetSysctl(name, value));
   return absl::OkStatus();
 }
 

@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "agent/guest/folders.h"
 #include "agent/guest/launch/devices.h"
 #include "agent/guest/launch/mount_options.h"
 #include "agent/guest/launch/paths_in_root.h"
@@ -93,6 +95,30 @@ absl::StatusOr<std::vector<PlannedMount>> PlanMounts(const grpc::Spec& spec) {
   return plan;
 }
 
+// The pod's boot_id and machine-id, where the container does not bring its own. They are a courtesy: what the image has
+// in their place (a dangling link, say) is no reason to fail.
+void BindIdentity(const grpc::Spec& spec, int root_fd) {
+  struct File {
+    const char* source;
+    const char* target;
+    const char* folder;  // if the spec mounts this or the target, it stays as it is
+    Missing missing;
+  };
+  constexpr File kFiles[] = {{kBootIdFile, "/proc/sys/kernel/random/boot_id", "", Missing::kFail},
+                             {kMachineIdFile, "/etc/machine-id", "/etc", Missing::kMakeFile}};
+  for (const File& file : kFiles) {
+    const bool own = std::any_of(spec.mounts().begin(), spec.mounts().end(), [&](const grpc::Mount& mount) {
+      return mount.destination() == file.target || mount.destination() == file.folder;
+    });
+    if (own) continue;
+    const UniqueFd tree(::open_tree(AT_FDCWD, file.source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!tree.ok() || !SetAttributes(tree.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, false, 0).ok()) continue;
+    const absl::StatusOr<UniqueFd> target = OpenInRoot(root_fd, file.target, file.missing);
+    if (!target.ok()) continue;
+    (void)::move_mount(tree.get(), "", target->get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+  }
+}
+
 bool HasOwnDev(const grpc::Spec& spec) {
   for (const grpc::Mount& mount : spec.mounts()) {
     if (mount.destination() == "/dev" && (mount.type() == "bind" || ParseMountOptions(mount.options()).bind)) {
@@ -158,6 +184,7 @@ absl::Status EnterRootfs(const grpc::Spec& spec) {
     RETURN_IF_ERROR(planned.options.bind ? AttachBind(planned, root_fd.get()) : MountFilesystem(planned, root_fd.get()),
                     "mount ", planned.mount->destination());
   }
+  BindIdentity(spec, root_fd.get());
   if (HasOwnDev(spec)) RETURN_IF_ERROR(MakeDevices(root_fd.get(), spec), "devices");
   RETURN_IF_ERROR(Pivot(root_fd.get()));
   return SetRootPropagation(spec.linux().rootfspropagation());

@@ -86,8 +86,7 @@ absl::StatusOr<NetlinkSocket> NetlinkSocket::Open() {
   return NetlinkSocket(std::move(fd));
 }
 
-absl::Status NetlinkSocket::Send(NetlinkMessage& message) {
-  const std::string& bytes = message.Finish(++sequence_);
+absl::Status NetlinkSocket::Send(const std::string& bytes) {
   if (::send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) return ErrnoStatus(errno, "rtnetlink send");
   return absl::OkStatus();
 }
@@ -103,18 +102,28 @@ absl::StatusOr<std::string> NetlinkSocket::Receive() {
   return datagram;
 }
 
-absl::Status NetlinkSocket::Do(NetlinkMessage message) {
-  RETURN_IF_ERROR(Send(message));
-  for (;;) {
+absl::Status NetlinkSocket::Do(NetlinkBatch batch) {
+  std::vector<NetlinkBatch::Request>& requests = batch.requests_;
+  if (requests.empty()) return absl::OkStatus();
+  std::string bytes;
+  const uint32_t first = sequence_ + 1;
+  for (NetlinkBatch::Request& request : requests) bytes += request.message.Finish(++sequence_);
+  RETURN_IF_ERROR(Send(bytes));
+  absl::Status result;
+  for (size_t answered = 0; answered < requests.size();) {
     ASSIGN_OR_RETURN(const std::string datagram, Receive());
     size_t left = datagram.size();
     for (auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data()); NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_seq != sequence_ || header->nlmsg_type != NLMSG_ERROR) continue;
+      const uint32_t index = header->nlmsg_seq - first;
+      if (index >= requests.size() || header->nlmsg_type != NLMSG_ERROR) continue;
+      ++answered;
       const int error = -static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error;
-      return error == 0 ? absl::OkStatus() : ErrnoStatus(error, "rtnetlink");
+      if (error == 0 || error == requests[index].forgiven || !result.ok()) continue;
+      result = ErrnoStatus(error, requests[index].what);
     }
   }
+  return result;
 }
 
 absl::StatusOr<std::vector<NetlinkObject>> NetlinkSocket::Dump(uint16_t type, uint8_t family, size_t header_size) {
@@ -122,7 +131,7 @@ absl::StatusOr<std::vector<NetlinkObject>> NetlinkSocket::Dump(uint16_t type, ui
   ifinfomsg header{};
   header.ifi_family = family;
   NetlinkMessage message(type, NLM_F_DUMP, header);
-  RETURN_IF_ERROR(Send(message));
+  RETURN_IF_ERROR(Send(message.Finish(++sequence_)));
   std::vector<NetlinkObject> objects;
   for (;;) {
     ASSIGN_OR_RETURN(const std::string datagram, Receive());

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -64,19 +65,39 @@ struct NetlinkObject {
   const std::string* Find(uint16_t type) const;
 };
 
+// Requests that go to the kernel together, in this order.
+class NetlinkBatch {
+ public:
+  // `what` goes in front of the kernel's error; `forgiven` is an errno that counts as success (0: none).
+  void Add(NetlinkMessage message, std::string what, int forgiven = 0) {
+    requests_.push_back({std::move(message), std::move(what), forgiven});
+  }
+
+ private:
+  friend class NetlinkSocket;
+  struct Request {
+    NetlinkMessage message;
+    std::string what;
+    int forgiven;
+  };
+
+  std::vector<Request> requests_;
+};
+
 class NetlinkSocket {
  public:
   static absl::StatusOr<NetlinkSocket> Open();
 
-  // Waits for the kernel's acknowledgement. Errors carry the errno; the caller says what was asked for.
-  absl::Status Do(NetlinkMessage message);
+  // Waits for the kernel's acknowledgements. All are carried out, also those after one that fails; the first error is
+  // returned, with the errno.
+  absl::Status Do(NetlinkBatch batch);
 
   // All objects of a type: RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE. `header_size` is that of the family header.
   absl::StatusOr<std::vector<NetlinkObject>> Dump(uint16_t type, uint8_t family, size_t header_size);
 
  private:
   explicit NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)) {}
-  absl::Status Send(NetlinkMessage& message);
+  absl::Status Send(const std::string& bytes);
   absl::StatusOr<std::string> Receive();
 
   UniqueFd fd_;

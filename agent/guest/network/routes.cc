@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <linux/neighbour.h>
 #include <sys/socket.h>
 
@@ -32,8 +33,8 @@ absl::StatusOr<std::string> AddressOfFamily(const std::string& text, uint8_t fam
 
 }  // namespace
 
-absl::Status Network::AddRoute(const types::Route& route) {
-  ASSIGN_OR_RETURN(const IpAddress destination, Destination(route));
+absl::Status Network::PlanRoute(const types::Route& route, const std::string& where, NetlinkBatch* batch) {
+  ASSIGN_OR_RETURN(const IpAddress destination, Destination(route), where);
   rtmsg header{};
   header.rtm_family = destination.family;
   header.rtm_dst_len = destination.prefix;
@@ -47,22 +48,23 @@ absl::Status Network::AddRoute(const types::Route& route) {
   NetlinkMessage message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
   if (destination.prefix != 0) message.Add(RTA_DST, destination.bytes);
   if (!route.gateway().empty()) {
-    ASSIGN_OR_RETURN(const std::string gateway, AddressOfFamily(route.gateway(), destination.family));
+    ASSIGN_OR_RETURN(const std::string gateway, AddressOfFamily(route.gateway(), destination.family), where);
     message.Add(RTA_GATEWAY, gateway);
   }
   if (!route.source().empty()) {
-    ASSIGN_OR_RETURN(const std::string source, AddressOfFamily(route.source(), destination.family));
+    ASSIGN_OR_RETURN(const std::string source, AddressOfFamily(route.source(), destination.family), where);
     message.Add(RTA_PREFSRC, source);
   }
   if (!route.device().empty()) {
-    ASSIGN_OR_RETURN(const int index, IndexOf(route.device()));
-    message.AddNumber(RTA_OIF, static_cast<uint32_t>(index));
+    ASSIGN_OR_RETURN(const Link* const link, FindName(route.device()), where);
+    message.AddNumber(RTA_OIF, static_cast<uint32_t>(link->index));
   }
   if (route.mtu() != 0) message.AddNestedNumber(RTA_METRICS, RTAX_MTU, route.mtu());
-  return socket_.Do(std::move(message));
+  batch->Add(std::move(message), where);
+  return absl::OkStatus();
 }
 
-absl::Status Network::DeleteOldRoutes() {
+absl::Status Network::PlanOldRoutes(NetlinkBatch* batch) {
   ASSIGN_OR_RETURN(const std::vector<NetlinkObject> present, socket_.Dump(RTM_GETROUTE, AF_UNSPEC, sizeof(rtmsg)));
   for (const NetlinkObject& object : present) {
     const auto header = object.As<rtmsg>();
@@ -71,46 +73,59 @@ absl::Status Network::DeleteOldRoutes() {
     for (const uint16_t type : {RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_PRIORITY}) {
       if (const std::string* value = object.Find(type)) message.Add(type, *value);
     }
-    const absl::Status status = socket_.Do(std::move(message));
-    // One that another one took along is gone as well.
-    if (!status.ok() && status.message().find("No such process") == absl::string_view::npos) {
-      return Prefix(status, "remove an old route");
-    }
+    // One that another one, or its link, took along is gone as well.
+    batch->Add(std::move(message), "remove an old route", ESRCH);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Network::PlanRoutes(std::vector<types::Route> routes, NetlinkBatch* batch) {
+  originals_.routes_changed = true;
+  RETURN_IF_ERROR(PlanOldRoutes(batch));
+  // A gateway has to be reachable when a route names it.
+  std::stable_partition(routes.begin(), routes.end(),
+                        [](const types::Route& route) { return route.gateway().empty(); });
+  for (const types::Route& route : routes) {
+    RETURN_IF_ERROR(PlanRoute(route,
+                              absl::StrCat("route to ", route.dest().empty() ? "default" : route.dest(), " via \"",
+                                           route.gateway(), "\" on ", route.device()),
+                              batch));
   }
   return absl::OkStatus();
 }
 
 absl::Status Network::UpdateRoutes(std::vector<types::Route> routes) {
-  RETURN_IF_ERROR(DeleteOldRoutes());
-  // A gateway has to be reachable when a route names it.
-  std::stable_partition(routes.begin(), routes.end(),
-                        [](const types::Route& route) { return route.gateway().empty(); });
-  for (const types::Route& route : routes) {
-    RETURN_IF_ERROR(AddRoute(route), "route to ", route.dest().empty() ? "default" : route.dest(), " via \"",
-                    route.gateway(), "\" on ", route.device());
-  }
-  return absl::OkStatus();
+  NetlinkBatch batch;
+  RETURN_IF_ERROR(PlanRoutes(std::move(routes), &batch));
+  return socket_.Do(std::move(batch));
 }
 
-absl::Status Network::AddNeighbor(const types::ARPNeighbor& neighbor) {
+absl::Status Network::PlanNeighbor(const types::ARPNeighbor& neighbor, NetlinkBatch* batch) {
   const std::string where = absl::StrCat("neighbour ", neighbor.toipaddress().address());
   ASSIGN_OR_RETURN(const IpAddress ip, ParseIp(neighbor.toipaddress().address()), where);
   ASSIGN_OR_RETURN(const std::string mac, ParseMac(neighbor.lladdr()), where);
-  ASSIGN_OR_RETURN(const int index, IndexOf(neighbor.device()), where);
+  ASSIGN_OR_RETURN(const Link* const link, FindName(neighbor.device()), where);
+  RememberLink(*link);
   ndmsg header{};
   header.ndm_family = ip.family;
-  header.ndm_ifindex = index;
+  header.ndm_ifindex = link->index;
   header.ndm_state = static_cast<uint16_t>(neighbor.state() != 0 ? neighbor.state() : NUD_PERMANENT);
   header.ndm_flags = static_cast<uint8_t>(neighbor.flags());
   NetlinkMessage message(RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
   message.Add(NDA_DST, ip.bytes);
   message.Add(NDA_LLADDR, mac);
-  RETURN_IF_ERROR(socket_.Do(std::move(message)), where);
+  batch->Add(std::move(message), where);
   return absl::OkStatus();
 }
 
+absl::Status Network::AddNeighbor(const types::ARPNeighbor& neighbor) {
+  NetlinkBatch batch;
+  RETURN_IF_ERROR(PlanNeighbor(neighbor, &batch));
+  return socket_.Do(std::move(batch));
+}
+
 absl::StatusOr<grpc::Routes> Network::ListRoutes() {
-  ASSIGN_OR_RETURN(const std::vector<Link> links, Links());
+  ASSIGN_OR_RETURN(const std::vector<Link>* const links, Links());
   ASSIGN_OR_RETURN(const std::vector<NetlinkObject> objects, socket_.Dump(RTM_GETROUTE, AF_UNSPEC, sizeof(rtmsg)));
   grpc::Routes list;
   for (const NetlinkObject& object : objects) {
@@ -125,7 +140,7 @@ absl::StatusOr<grpc::Routes> Network::ListRoutes() {
     }
     if (const std::string* value = object.Find(RTA_GATEWAY)) route->set_gateway(FormatIp(header.rtm_family, *value));
     if (const std::string* value = object.Find(RTA_PREFSRC)) route->set_source(FormatIp(header.rtm_family, *value));
-    for (const Link& link : links) {
+    for (const Link& link : *links) {
       if (link.index == static_cast<int>(object.Number(RTA_OIF))) route->set_device(link.name);
     }
   }

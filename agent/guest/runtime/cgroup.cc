@@ -156,10 +156,20 @@ absl::StatusOr<std::unique_ptr<CgroupTree>> CgroupTree::Create(const std::string
   const std::string mount = FindMount();
   if (mount.empty()) return absl::UnavailableError("no cgroup2 is mounted");
   EnableControllers(mount);
-  const std::string path = mount + "/" + name;
-  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("mkdir ", path));
-  EnableControllers(path);
-  return std::unique_ptr<CgroupTree>(new CgroupTree(path));
+  std::unique_ptr<CgroupTree> tree(new CgroupTree(mount + "/" + name));
+  RETURN_IF_ERROR(tree->MakeFolder());
+  return tree;
+}
+
+absl::Status CgroupTree::MakeFolder() const {
+  if (::mkdir(path_.c_str(), 0755) != 0 && errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("mkdir ", path_));
+  EnableControllers(path_);
+  return absl::OkStatus();
+}
+
+absl::Status CgroupTree::Reset() const {
+  RETURN_IF_ERROR(Cgroup(path_).Remove());
+  return MakeFolder();
 }
 
 CgroupTree::~CgroupTree() {

@@ -63,9 +63,12 @@ class CgroupTree {
   ~CgroupTree();
 
   absl::StatusOr<std::unique_ptr<Cgroup>> Make(const std::string& container_id) const;
+  // Removes and makes it anew, with all its counters at zero. Nothing may live in it.
+  absl::Status Reset() const;
 
  private:
   explicit CgroupTree(std::string path) : path_(std::move(path)) {}
+  absl::Status MakeFolder() const;
 
   const std::string path_;
 };

@@ -7,8 +7,9 @@
 #include "base/status_macros.h"
 
 namespace podvisor::guest {
-Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups)
-    : loop_(loop), uevents_(uevents), cgroups_(cgroups), watcher_(loop) {}
+
+Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls)
+    : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), watcher_(loop) {}
 
 absl::StatusOr<std::shared_ptr<Container>> Containers::Find(const std::string& id) const {
   RETURN_IF_ERROR(CheckId(id, "container id"));
@@ -56,6 +57,7 @@ absl::Status Containers::TryLaunch(const std::shared_ptr<Container>& container, 
   if (container->request.sandbox_pidns()) {
     ASSIGN_OR_RETURN(request.pid_namespace_of, SharedPidNamespace());
   }
+  for (const auto& [name, value] : spec.linux().sysctl()) sysctls_.Remember(name);
   UniqueFd cgroup_fd;
   if (cgroups_ != nullptr) {
     ASSIGN_OR_RETURN(container->cgroup, cgroups_->Make(container->id));

@@ -15,14 +15,15 @@
 #include "agent/guest/loop.h"
 #include "agent/guest/runtime/container.h"
 #include "agent/guest/runtime/file_watcher.h"
+#include "agent/guest/sysctls.h"
 #include "agent/guest/uevents.h"
 
 namespace podvisor::guest {
 
 class Containers {
  public:
-  // `cgroups` may be null: then nothing is limited or measured.
-  Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups);
+  // `cgroups` may be null: then nothing is limited or measured. `sysctls` learns what containers are about to change.
+  Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls);
 
   // Each answers its call when the work is done, or why it is not.
   void Create(const grpc::CreateContainerRequest& request, CallPtr call);
@@ -44,7 +45,8 @@ class Containers {
   // The kernel has reaped a child. False if it is none of ours.
   bool OnChildExit(pid_t pid, int wait_status);
 
-  // SIGKILL to all; `done` when the last is gone and removed.
+  // SIGKILL to all; `done` when the last is gone and removed, with the pid namespace that they may share. Nothing is
+  // remembered of them.
   void RemoveAll(std::function<void()> done);
 
  private:
@@ -58,18 +60,20 @@ class Containers {
   void FailCreation(const std::shared_ptr<Container>& container, const CallPtr& call, const absl::Status& status);
   void OnProcessExit(const std::shared_ptr<Process>& process, int wait_status);
   void FinishRemoval(const std::shared_ptr<Container>& container);
+  void TellIfEmpty();
   bool HasProcesses(const Container& container) const;
 
   Loop& loop_;
   Uevents& uevents_;
   CgroupTree* const cgroups_;
+  Sysctls& sysctls_;
   FileWatcher watcher_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<pid_t, std::shared_ptr<Process>> by_pid_;
   std::optional<Reaper> reaper_;
   std::deque<std::string> oom_events_;
   std::deque<CallPtr> oom_waiters_;
-  std::function<void()> on_empty_;
+  std::vector<std::function<void()>> when_empty_;
 };
 
 }  // namespace podvisor::guest

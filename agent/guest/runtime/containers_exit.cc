@@ -58,7 +58,10 @@ void Containers::CheckOom(Container& container) {
 bool Containers::OnChildExit(pid_t pid, int wait_status) {
   const auto found = by_pid_.find(pid);
   if (found == by_pid_.end()) {
-    if (reaper_.has_value() && reaper_->pid == pid) reaper_.reset();
+    if (reaper_.has_value() && reaper_->pid == pid) {
+      reaper_.reset();
+      TellIfEmpty();
+    }
     return false;
   }
   const std::shared_ptr<Process> process = found->second;
@@ -130,14 +133,20 @@ void Containers::FinishRemoval(const std::shared_ptr<Container>& container) {
   container->mounts->Unmount();
   containers_.erase(container->id);
   for (const CallPtr& call : container->removers) call->Finish(container->creation);
-  if (containers_.empty() && on_empty_) std::exchange(on_empty_, nullptr)();
+  TellIfEmpty();
+}
+
+void Containers::TellIfEmpty() {
+  if (when_empty_.empty() || !containers_.empty() || reaper_.has_value()) return;
+  oom_events_.clear();
+  for (const auto& function : std::exchange(when_empty_, {})) function();
 }
 
 void Containers::RemoveAll(std::function<void()> done) {
-  on_empty_ = std::move(done);
+  when_empty_.push_back(std::move(done));
   for (const auto& [id, container] : containers_) Kill(container);
   if (reaper_.has_value()) ::syscall(SYS_pidfd_send_signal, reaper_->pidfd.get(), SIGKILL, nullptr, 0);
-  if (containers_.empty()) loop_.Post(std::exchange(on_empty_, nullptr));
+  loop_.Post([this] { TellIfEmpty(); });
 }
 
 }  // namespace podvisor::guest

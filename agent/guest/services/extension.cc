@@ -3,7 +3,6 @@
 #include "agent/guest/guest_clock.h"
 #include "agent/guest/network/network.h"
 #include "agent/guest/services/names.h"
-#include "agent/guest/text_file.h"
 #include "agent/protocol/extension.pb.h"
 #include "base/status_macros.h"
 
@@ -12,35 +11,38 @@ namespace {
 
 namespace v1 = podvisor::agent::v1;
 
-absl::Status SetSysctl(const std::string& name, const std::string& value) {
-  std::string path = name;
-  for (char& c : path) c = c == '.' ? '/' : c;
-  if (path.empty() || path[0] == '/' || path.find("//") != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("sysctl \"", name, "\""));
-  }
-  return WriteTextFile("/proc/sys/" + path, value);
-}
-
-absl::Status ConfigureGuest(const v1::ConfigureSandboxRequest& request) {
-  // Randomness first: what follows may use some.
+absl::Status ConfigureGuest(Agent& agent, const v1::ConfigureSandboxRequest& request) {
+  // Randomness first: what follows uses some.
   if (!request.entropy().empty()) RETURN_IF_ERROR(AddEntropy(request.entropy()));
   if (request.unix_time_ns() != 0) {
     RETURN_IF_ERROR(SetClock(request.unix_time_ns() / 1'000'000'000, request.unix_time_ns() % 1'000'000'000));
   }
-  ASSIGN_OR_RETURN(Network network, Network::Open());
-  for (const types::Interface& interface : request.interfaces()) RETURN_IF_ERROR(network.UpdateInterface(interface));
-  RETURN_IF_ERROR(network.UpdateRoutes({request.routes().begin(), request.routes().end()}));
-  for (const types::ARPNeighbor& neighbor : request.neighbors()) RETURN_IF_ERROR(network.AddNeighbor(neighbor));
-  for (const auto& [name, value] : request.sysctls()) RETURN_IF_ERROR(SetSysctl(name, value), "sysctl ", name);
+  ASSIGN_OR_RETURN(Network network, Network::Open(agent.network_originals));
+  RETURN_IF_ERROR(network.Configure({request.interfaces().begin(), request.interfaces().end()},
+                                    {request.routes().begin(), request.routes().end()},
+                                    {request.neighbors().begin(), request.neighbors().end()}));
+  for (const auto& [name, value] : request.sysctls()) RETURN_IF_ERROR(agent.sysctls.Set(name, value));
   return absl::OkStatus();
 }
 
 void Configure(Agent& agent, const v1::ConfigureSandboxRequest& request, CallPtr call) {
-  if (const absl::Status status = ConfigureGuest(request); !status.ok()) return call->Fail(status);
+  // Not with another sandbox's interfaces and clock: what is somebody's stays.
+  if (const absl::Status status = agent.sandbox.CheckId(request.sandbox().sandbox_id()); !status.ok()) {
+    return call->Fail(status);
+  }
+  if (const absl::Status status = ConfigureGuest(agent, request); !status.ok()) return call->Fail(status);
   SandboxFiles files;
   if (request.shm_bytes() != 0) files.shm_bytes = request.shm_bytes();
   files.hosts.assign(request.hosts().begin(), request.hosts().end());
   agent.sandbox.Create(request.sandbox(), files, [call](const absl::Status& status) { call->Finish(status); });
+}
+
+void SayHello(const Agent& agent, Call& call) {
+  v1::HelloResponse response;
+  response.set_agent_version(kAgentVersion);
+  response.set_boot_id(agent.sandbox.identity().boot_id());
+  for (const std::string& method : agent.dispatcher.Methods(kExtensionService)) response.add_features(method);
+  call.Reply(response);
 }
 
 }  // namespace
@@ -48,13 +50,10 @@ void Configure(Agent& agent, const v1::ConfigureSandboxRequest& request, CallPtr
 void AddExtensionService(Agent& agent) {
   Dispatcher& dispatcher = agent.dispatcher;
   Containers& containers = agent.containers;
-  dispatcher.OnSync<v1::HelloRequest, v1::HelloResponse>(
-      kExtensionService, "Hello", [&agent](const v1::HelloRequest&, v1::HelloResponse* response) {
-        response->set_agent_version(kAgentVersion);
-        response->set_boot_id(agent.boot_id);
-        for (const std::string& method : agent.dispatcher.Methods(kExtensionService)) response->add_features(method);
-        return absl::OkStatus();
-      });
+  dispatcher.On<v1::HelloRequest>(kExtensionService, "Hello", [&agent](const v1::HelloRequest& request, CallPtr call) {
+    if (!request.wait_settled()) return SayHello(agent, *call);
+    agent.WhenSettled([&agent, call] { SayHello(agent, *call); });
+  });
   dispatcher.On<v1::ReadOutputRequest>(
       kExtensionService, "ReadOutput", [&containers](const v1::ReadOutputRequest& request, CallPtr call) {
         const auto process = containers.FindProcess(request.container_id(), request.exec_id());

@@ -1,16 +1,21 @@
 #include "agent/guest/testing/agent_process.h"
 
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -27,7 +32,7 @@ constexpr char kRunFolder[] = "/run/kata-containers";
 constexpr const char* kApplets[] = {"sh",    "echo", "cat",    "sleep",  "id",   "ls",    "true",     "false",
                                     "stat",  "dd",   "pwd",    "stty",   "ps",   "env",   "mkdir",    "touch",
                                     "mount", "kill", "grep",   "seq",    "head", "mknod", "hostname", "readlink",
-                                    "tail",  "wc",   "ulimit", "chroot", "test"};
+                                    "tail",  "wc",   "ulimit", "chroot", "test", "ip", "df", "ipcs"};
 
 constexpr const char* kCapabilities[] = {"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
                                          "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
@@ -43,6 +48,15 @@ void AddMount(grpc::Spec* spec, const std::string& destination, const std::strin
   for (const std::string& option : options) mount->add_options(option);
 }
 
+bool MakeNetwork() {
+  if (::unshare(CLONE_NEWNET) != 0) return false;
+  const int tun = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "tap0");
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
+  return tun >= 0 && ::ioctl(tun, TUNSETIFF, &request) == 0 && ::ioctl(tun, TUNSETPERSIST, 1) == 0 && ::close(tun) == 0;
+}
+
 }  // namespace
 
 std::string AgentProcess::WhyNot() {
@@ -51,7 +65,7 @@ std::string AgentProcess::WhyNot() {
   return "";
 }
 
-AgentProcess::AgentProcess() {
+AgentProcess::AgentProcess(Kind kind) {
   // A socket's path has room for 107 bytes, which Bazel's folders fill.
   const bool is_short = testing::TempDir().size() < 70;
   std::string pattern = (is_short ? testing::TempDir() : std::string("/tmp")) + "/agentXXXXXX";
@@ -65,6 +79,10 @@ AgentProcess::AgentProcess() {
   pid_ = ::fork();
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (kind == Kind::kOwnNetwork && !MakeNetwork()) {
+      ::perror("network namespace with a tap");
+      ::_exit(126);
+    }
     const char* const argv[] = {agent.c_str(), nullptr};
     const char* const env[] = {address.c_str(), nullptr};
     ::execve(agent.c_str(), const_cast<char**>(argv), const_cast<char**>(env));

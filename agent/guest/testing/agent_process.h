@@ -19,7 +19,10 @@ class AgentProcess {
   // Why it cannot run here ("needs root"); "" if it can.
   static std::string WhyNot();
 
-  AgentProcess();
+  // kOwnNetwork: in a network namespace of its own, with lo and the tap interface "tap0", both down.
+  enum class Kind { kHostNetwork, kOwnNetwork };
+
+  explicit AgentProcess(Kind kind = Kind::kHostNetwork);
   // Ends the agent, which takes its containers along, and removes all files.
   ~AgentProcess();
 
