@@ -13,7 +13,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "base/event_loop.h"
 #include "base/status_matchers.h"
 #include "cri/server.h"
 #include "cri/testing/fake_image_store.h"
@@ -52,10 +51,6 @@ class CriServerTest : public testing::Test {
     Backend backend;
     backend.pods = &pods_;
     backend.images = &images_;
-    auto streaming = StreamingServer::Start(loop_, pods_, {});
-    ASSERT_OK(streaming);
-    streaming_ = *std::move(streaming);
-    backend.streaming = streaming_.get();
     backend.version = "9.8.7";
     backend.verbose_status = [] { return std::map<std::string, std::string>{{"config", "{\"stateDir\":\"/x\"}"}}; };
     socket_ = absl::StrCat(folder_.path(), "/podvisor.sock");
@@ -122,8 +117,6 @@ class CriServerTest : public testing::Test {
   ScratchFolder folder_;
   FakePodManager pods_;
   FakeImageStore images_;
-  EventLoop loop_{"cri_test"};
-  std::unique_ptr<StreamingServer> streaming_;
   std::string socket_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<::runtime::v1::RuntimeService::Stub> runtime_;
