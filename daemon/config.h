@@ -82,6 +82,9 @@ struct Config {
     std::string netns_dir = "/run/netns";
     std::string interworking = "tcfilter";
   } network;
+  struct {
+    bool builtin = false;
+  } cni;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over

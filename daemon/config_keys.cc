@@ -171,6 +171,11 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   });
   v.Section("images", "Images and their registries.", [&](ConfigVisitor& keys) { VisitImages(keys, config); });
   v.Section("network", "Pods' network.", [&](ConfigVisitor& keys) { VisitNetwork(keys, config); });
+  v.Section("cni", "Network plugins.", [&](ConfigVisitor& keys) {
+    keys.Flag("builtin", config.cni.builtin,
+              "The daemon does the plugins bridge (with host-local), portmap and loopback itself, several times faster "
+              "than their programs; other plugins are run as ever. Pods that are there keep what they have.");
+  });
   v.Section("agent", "Patience with the agent in the guest.",
             [&](ConfigVisitor& keys) { VisitAgent(keys, config.agent); });
   v.Section("hypervisor", "How VMs are made.", [&](ConfigVisitor& keys) { VisitHypervisor(keys, config.hypervisor); });

@@ -19,7 +19,15 @@ Container::Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, R
       sandbox_(std::move(sandbox)),
       store_(store),
       phase_(FromRecord(record.phase())),
-      record_(std::move(record)) {}
+      record_(std::move(record)) {
+  // Recovered: an earlier daemon has told of its end.
+  if (phase_ == ContainerPhase::kExited || phase_ == ContainerPhase::kRemoving) absl::call_once(stop_told_, [] {});
+}
+
+ContainerConfig Container::effective_config() const {
+  absl::MutexLock lock(&mu_);
+  return record_.has_adjusted_config() ? record_.adjusted_config() : *config_;
+}
 
 ContainerPhase Container::phase() const {
   absl::MutexLock lock(&mu_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -39,6 +40,8 @@ class Container {
 
   ContainerPhase phase() const;
   ContainerRecord record() const;  // a copy
+  // What is carried out: config(), or what hooks have made of it.
+  ContainerConfig effective_config() const;
   // As Sandbox::Look().
   void Look(absl::FunctionRef<void(const ContainerRecord&)> look) const;
 
@@ -69,7 +72,8 @@ class Container {
 
   // Set once, when the creation has ended, and been undone if it failed.
   Outcome& created() { return created_; }
-  Turns& turns() { return turns_; }  // creation, start, removal: one at a time
+  Turns& turns() { return turns_; }                    // creation, start, removal: one at a time
+  absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told that it ended
 
  private:
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -84,6 +88,7 @@ class Container {
 
   Outcome created_;
   Turns turns_;
+  absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   ContainerPhase phase_ ABSL_GUARDED_BY(mu_);

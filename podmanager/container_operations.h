@@ -42,9 +42,10 @@ absl::Status RemoveContainerFromGuest(PodContext& context, const std::shared_ptr
 // The single steps, each idempotent: agent, disk, host mounts, lease, checkpoint of the log.
 absl::Status ReleaseContainer(PodContext& context, Container& container);
 
-// update_container.cc
+// update_container.cc. What hooks ask for themselves is not told to them again.
+enum class Asker { kClient, kHook };
 absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<Container>& container,
-                                    const Resources& resources);
+                                    const Resources& resources, Asker asker = Asker::kClient);
 
 std::vector<std::shared_ptr<Container>> ContainersOf(PodContext& context, const std::string& sandbox_id);
 

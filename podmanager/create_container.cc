@@ -14,12 +14,15 @@
 #include "base/rollback.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/ids.h"
 #include "podmanager/paths.h"
 #include "podmanager/spec/container_spec.h"
 #include "podmanager/spec/sandbox_spec.h"
 #include "podmanager/spec/seccomp.h"
+#include "podmanager/tell_hooks.h"
+#include "podmanager/validate.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -35,7 +38,10 @@ AgentKind ToAgentKind(AgentFlavor flavor) {
 class Creation {
  public:
   Creation(PodContext& context, std::shared_ptr<Container> container)
-      : context_(context), container_(std::move(container)), rollback_(timeouts().rollback) {}
+      : context_(context),
+        container_(std::move(container)),
+        config_(container_->config()),
+        rollback_(timeouts().rollback) {}
 
   absl::Status Run() {
     absl::Status status = Steps();
@@ -106,22 +112,54 @@ class Creation {
     return lease;
   }
 
-  // The container's host paths in the sandbox's shared folder, in the order of its mounts.
-  absl::StatusOr<std::vector<std::string>> BindMounts() {
-    const Sandbox& sandbox = *container_->sandbox();
+  // Names in the sandbox's shared folder, in the order of the mounts.
+  std::vector<std::string> MountNames() const {
     std::vector<std::string> names;
-    if (container_->config().mounts().empty()) return names;
+    for (size_t i = 0; i < static_cast<size_t>(config_.mounts_size()); ++i) {
+      names.push_back(SharedMountName(container_->id(), i));
+    }
+    return names;
+  }
+
+  absl::Status BindMounts(const std::vector<std::string>& names) {
+    const Sandbox& sandbox = *container_->sandbox();
+    if (config_.mounts().empty()) return absl::OkStatus();
     if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
       return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
                                                    "\" can't share folders with the guest"));
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
-    for (const MountConfig& mount : container_->config().mounts()) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      const MountConfig& mount = config_.mounts(static_cast<int>(i));
       RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
-      names.push_back(SharedMountName(container_->id(), names.size()));
-      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names.back(), Access(mount)), "mount of ", mount.host_path());
+      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names[i], Access(mount)), "mount of ", mount.host_path());
     }
-    return names;
+    return absl::OkStatus();
+  }
+
+  // They see the process as it would be, and may change what it is made of.
+  absl::Status AskHooks(const ContainerSpecInput& input) {
+    if (context_.hooks == nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const grpc::CreateContainerRequest planned, BuildCreateContainer(input));
+    const grpc::Process& process = planned.oci().process();
+    HookContainer view = ViewOf(*container_);
+    view.args.assign(process.args().begin(), process.args().end());
+    view.env.assign(process.env().begin(), process.env().end());
+    view.uid = process.user().uid();
+    view.gid = process.user().gid();
+    view.groups.assign(process.user().additionalgids().begin(), process.user().additionalgids().end());
+    rollback_.Add("tell hooks of the removal", [&context = context_, container = container_](absl::Time) {
+      TellRemoved(context, *container);
+      return absl::OkStatus();
+    });
+    const ContainerConfig before = config_;
+    RETURN_IF_ERROR(context_.hooks->OnCreateContainer(ViewOf(*container_->sandbox()), view, &config_));
+    if (google::protobuf::util::MessageDifferencer::Equals(before, config_)) return absl::OkStatus();
+    RETURN_IF_ERROR(ValidateContainerConfig(config_), "as changed by hooks");
+    return container_->Update([this](ContainerRecord& record) {
+      *record.mutable_adjusted_config() = config_;
+      *record.mutable_resources() = config_.resources();
+    });
   }
 
   static MountAccess Access(const MountConfig& mount) {
@@ -139,21 +177,23 @@ class Creation {
 
   absl::StatusOr<grpc::CreateContainerRequest> BuildRequest(const RootfsLease& lease) {
     const Sandbox& sandbox = *container_->sandbox();
-    const ContainerConfig& config = container_->config();
     ContainerSpecInput input;
     input.container_id = container_->id();
     input.sandbox = &sandbox.config();
-    input.config = &config;
+    input.config = &config_;
     input.image = &lease.image.config;
     input.passwd = &lease.passwd;
     input.group = &lease.group;
     input.disk = disk_;
-    ASSIGN_OR_RETURN(input.mount_names, BindMounts());
+    input.mount_names = MountNames();
     input.hostname = PodHostname(sandbox.config(), context_.options.node_hostname);
-    if (config.seccomp().type() == SecurityProfile::LOCALHOST) {
-      ASSIGN_OR_RETURN(input.seccomp_json, LoadSeccompProfile(config.seccomp().localhost_ref()));
+    if (config_.seccomp().type() == SecurityProfile::LOCALHOST) {
+      ASSIGN_OR_RETURN(input.seccomp_json, LoadSeccompProfile(config_.seccomp().localhost_ref()));
     }
     input.agent = ToAgentKind(sandbox.record().agent());
+    RETURN_IF_ERROR(AskHooks(input));
+    input.mount_names = MountNames();
+    RETURN_IF_ERROR(BindMounts(input.mount_names));
     return BuildCreateContainer(input);
   }
 
@@ -166,6 +206,7 @@ class Creation {
 
   PodContext& context_;
   const std::shared_ptr<Container> container_;
+  ContainerConfig config_;  // what is carried out
   Rollback rollback_;
   Sandbox::Guest guest_;
   GuestDisk disk_;
@@ -206,6 +247,7 @@ absl::Status CreateContainerInGuest(PodContext& context, const std::shared_ptr<C
   RETURN_IF_ERROR(Creation(context, container).Run());
   spdlog::info("container {}: created in sandbox {}: {}", container->id(), container->sandbox()->id(),
                container->config().metadata().name());
+  TellCreated(context, *container);
   context.Changed(*container);
   return absl::OkStatus();
 }

@@ -14,6 +14,7 @@
 #include "base/state_db.h"
 #include "netns/pod_network.h"
 #include "podmanager/container.h"
+#include "podmanager/hooks.h"
 #include "podmanager/name_index.h"
 #include "podmanager/record_store.h"
 #include "podmanager/runtime_handler.h"
@@ -47,6 +48,7 @@ struct PodManagerParts {
   StateDb* db = nullptr;
   PodNetwork* network = nullptr;
   ImageStore* images = nullptr;
+  PodHooks* hooks = nullptr;  // may stay null
 };
 
 // Lock order: NameIndex, Sandbox, Container, SandboxDisks and StateDb each have one mutex. Those of NameIndex and
@@ -60,6 +62,7 @@ struct PodContext {
         db(*parts.db),
         network(*parts.network),
         images(*parts.images),
+        hooks(parts.hooks),
         store(db) {}
 
   const PodManagerOptions options;
@@ -67,6 +70,7 @@ struct PodContext {
   StateDb& db;
   PodNetwork& network;
   ImageStore& images;
+  PodHooks* const hooks;  // use tell_hooks.h
   RecordStore store;
   Timestamps timestamps;
   NameIndex<Sandbox> sandboxes{"sandbox"};

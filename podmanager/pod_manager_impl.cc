@@ -14,6 +14,7 @@
 #include "podmanager/paths.h"
 #include "podmanager/recovery.h"
 #include "podmanager/sandbox_operations.h"
+#include "podmanager/tell_hooks.h"
 #include "podmanager/validate.h"
 
 namespace podvisor {
@@ -222,6 +223,25 @@ absl::Status PodManagerImpl::UpdateContainerResources(const std::string& id, con
   return context_.tasks.Perform(
       deadline, absl::StrCat("update of container ", container->id()),
       [this, container, resources] { return UpdateContainerInGuest(context_, container, resources); });
+}
+
+absl::Status PodManagerImpl::UpdateForHook(const std::string& id, const Resources& resources, absl::Time deadline) {
+  RETURN_IF_ERROR(CheckAccepting());
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindContainer(id));
+  return context_.tasks.Perform(
+      deadline, absl::StrCat("update of container ", container->id()),
+      [this, container, resources] { return UpdateContainerInGuest(context_, container, resources, Asker::kHook); });
+}
+
+PodManagerImpl::HookSnapshot PodManagerImpl::SnapshotForHooks() {
+  HookSnapshot snapshot;
+  for (const std::shared_ptr<Sandbox>& sandbox : context_.sandboxes.All()) {
+    if (sandbox->phase() != SandboxPhase::kCreating) snapshot.pods.push_back(ViewOf(*sandbox));
+  }
+  for (const std::shared_ptr<Container>& container : context_.containers.All()) {
+    if (container->phase() != ContainerPhase::kCreating) snapshot.containers.push_back(ViewOf(*container));
+  }
+  return snapshot;
 }
 
 }  // namespace podvisor

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "podmanager/container_state.h"
+#include "podmanager/hooks.h"
 #include "podmanager/pod_context.h"
 #include "podmanager/pod_manager.h"
 #include "podmanager/sandbox_state.h"
@@ -47,6 +48,15 @@ class PodManagerImpl final : public PodManager {
 
   // Refuses new work (kUnavailable) and waits for the work under way until `deadline`: before the destructor.
   void Drain(absl::Time deadline);
+
+  // What hooks may look at: every sandbox and container that clients can see.
+  struct HookSnapshot {
+    std::vector<HookPod> pods;
+    std::vector<HookContainer> containers;
+  };
+  HookSnapshot SnapshotForHooks();
+  // UpdateContainerResources() without a call of hooks: for what they ask for themselves.
+  absl::Status UpdateForHook(const std::string& id, const Resources& resources, absl::Time deadline);
 
   // Asks the system about every VM's processes: tens of microseconds for each.
   PodSnapshot Snapshot();

@@ -6,6 +6,7 @@
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/paths.h"
+#include "podmanager/tell_hooks.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -30,7 +31,7 @@ absl::Status ReleaseInGuest(PodContext& context, Container& container, const San
   }
   if (!sandbox->handler()->hypervisor->capabilities().shared_folder) return absl::OkStatus();
   SharedFolder shared(SandboxSharedDir(context.options.run_dir, sandbox->id()));
-  for (int i = 0; i < container.config().mounts_size(); ++i) {
+  for (int i = 0; i < container.effective_config().mounts_size(); ++i) {
     RETURN_IF_ERROR(shared.Unbind(SharedMountName(container.id(), static_cast<size_t>(i))));
   }
   return absl::OkStatus();
@@ -64,6 +65,7 @@ absl::Status RemoveContainerFromGuest(PodContext& context, const std::shared_ptr
     RETURN_IF_ERROR(container->TransitionTo(ContainerPhase::kRemoving));
   }
   RETURN_IF_ERROR(ReleaseContainer(context, *container));
+  TellRemoved(context, *container);
   RETURN_IF_ERROR(context.store.DeleteContainer(container->id()));
   context.containers.Erase(container->id());
   spdlog::info("container {}: removed", container->id());

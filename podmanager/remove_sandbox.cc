@@ -4,6 +4,7 @@
 #include "base/status_macros.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/sandbox_operations.h"
+#include "podmanager/tell_hooks.h"
 
 namespace podvisor {
 
@@ -14,6 +15,7 @@ absl::Status RemoveSandbox(PodContext& context, const std::shared_ptr<Sandbox>& 
   for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox->id())) {
     RETURN_IF_ERROR(RemoveContainerFromGuest(context, container), "sandbox ", sandbox->id());
   }
+  TellRemoved(context, *sandbox);
   RETURN_IF_ERROR(context.store.DeleteSandbox(sandbox->id()));
   context.sandboxes.Erase(sandbox->id());
   spdlog::info("sandbox {}: removed", sandbox->id());

@@ -19,6 +19,7 @@
 #include "podmanager/network_request.h"
 #include "podmanager/paths.h"
 #include "podmanager/sandbox_operations.h"
+#include "podmanager/tell_hooks.h"
 #include "storage/shared_folder.h"
 
 namespace podvisor {
@@ -87,6 +88,11 @@ class Creation {
       ASSIGN_OR_RETURN(flavor, ConfigureGuest(context_, *sandbox_, *sandbox_->guest().agent, network_));
       return absl::OkStatus();
     }));
+    Undo("tell hooks of the removal", [&context = context_](Sandbox& sandbox, absl::Time) {
+      TellRemoved(context, sandbox);
+      return absl::OkStatus();
+    });
+    RETURN_IF_ERROR(TellRun(context_, *sandbox_, network_.ips), "sandbox ", sandbox_->id());
     const std::string vm_record = sandbox_->guest().vm->Record();
     return sandbox_->TransitionTo(SandboxPhase::kReady, [&](SandboxRecord& record) {
       record.set_agent(flavor);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -75,6 +76,7 @@ class Sandbox {
   Turns& turns() { return turns_; }           // creation, stop, removal: one at a time
   Gate& containers() { return containers_; }  // open for what is done to its containers until it is stopped
   SandboxDisks& disks() { return disks_; }
+  absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told of the stop
 
  private:
   absl::Status MoveLocked(SandboxPhase next, const Change& change, bool* allowed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -89,6 +91,7 @@ class Sandbox {
   Turns turns_;
   Gate containers_;
   SandboxDisks disks_;
+  absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database
   SandboxPhase phase_ ABSL_GUARDED_BY(mu_);

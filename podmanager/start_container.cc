@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/call_once.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/protocol/extension.pb.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/container_operations.h"
+#include "podmanager/tell_hooks.h"
 #include "third_party/wire/agent.pb.h"
 
 namespace podvisor {
@@ -38,6 +40,7 @@ void HandleExit(PodContext& context, const std::shared_ptr<Container>& container
   if (!moved) return;
   spdlog::info("container {}: exited with {} ({})", container->id(), exit.exit_code, ExitReason(exit));
   context.Changed(*container);
+  TellStopped(context, *container);
 }
 
 // After a broken connection it is not known whether the guest has started it.
@@ -81,6 +84,7 @@ void MarkStartError(PodContext& context, Container& container, const absl::Statu
     record.set_finished_at_ns(now);
   });
   context.Changed(container);
+  TellStopped(context, container);
 }
 
 }  // namespace
@@ -94,6 +98,7 @@ absl::Status StartContainerInGuest(PodContext& context, const std::shared_ptr<Co
   const std::shared_ptr<Sandbox>& sandbox = container->sandbox();
   ASSIGN_OR_RETURN(Gate::Pass pass, sandbox->containers().Enter("sandbox " + sandbox->id()));
   ASSIGN_OR_RETURN(const Sandbox::Guest guest, ReadyGuest(*sandbox), "container ", container->id());
+  RETURN_IF_ERROR(TellStart(context, *container), "start container ", container->id());
   const int64_t started_at = absl::ToUnixNanos(context.timestamps.Next());
   RETURN_IF_ERROR(container->TransitionTo(ContainerPhase::kStarting,
                                           [&](ContainerRecord& record) { record.set_started_at_ns(started_at); }));
@@ -106,6 +111,7 @@ absl::Status StartContainerInGuest(PodContext& context, const std::shared_ptr<Co
   }
   if (!container->config().stdin() && !container->config().tty())
     CloseStdin(*guest.agent, container->id(), sandbox->timeouts().agent_call);
+  TellStarted(context, *container);  // before its end can be told of
   if (const auto exit = container->watchers().exit) exit->Arm();
   spdlog::info("container {}: started", container->id());
   context.Changed(*container);
@@ -185,6 +191,8 @@ void MarkContainerGone(PodContext& context, Container& container, int exit_code,
   if (!moved) return;
   spdlog::info("container {}: exited with {} ({}): {}", container.id(), exit_code, reason, message);
   context.Changed(container);
+  if (container.record().started_at_ns() == 0) absl::call_once(container.stop_told(), [] {});  // nothing to tell
+  TellStopped(context, container);
 }
 
 }  // namespace podvisor

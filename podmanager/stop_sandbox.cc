@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/sandbox_operations.h"
+#include "podmanager/tell_hooks.h"
 
 namespace podvisor {
 
@@ -43,6 +44,10 @@ absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbo
     context.Changed(*sandbox);
   }
   if (before == SandboxPhase::kReady) KillContainers(context, sandbox->id());
+  for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox->id())) {
+    if (container->phase() == ContainerPhase::kExited) TellStopped(context, *container);
+  }
+  TellStopped(context, *sandbox);
   // What is being done to containers fails now and undoes itself; only then is what it stands on taken away.
   sandbox->containers().Close();
   if (const auto agent = sandbox->guest().agent) agent->Close();

@@ -5,12 +5,13 @@
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/spec/container_spec.h"
+#include "podmanager/tell_hooks.h"
 #include "third_party/wire/agent.pb.h"
 
 namespace podvisor {
 
 absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<Container>& container,
-                                    const Resources& resources) {
+                                    const Resources& resources, Asker asker) {
   ASSIGN_OR_RETURN(Turn turn, container->turns().Take(absl::InfiniteFuture(), "container " + container->id()));
   const ContainerPhase phase = container->phase();
   if (phase != ContainerPhase::kCreated && phase != ContainerPhase::kRunning) {
@@ -19,7 +20,11 @@ absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<C
   }
   const std::shared_ptr<Sandbox>& sandbox = container->sandbox();
   ASSIGN_OR_RETURN(const Sandbox::Guest guest, ReadyGuest(*sandbox), "container ", container->id());
-  const Resources merged = MergeResources(container->record().resources(), resources);
+  Resources update = resources;
+  if (asker == Asker::kClient) {
+    RETURN_IF_ERROR(TellUpdate(context, *container, &update), "container ", container->id(), ": update resources");
+  }
+  const Resources merged = MergeResources(container->record().resources(), update);
   ASSIGN_OR_RETURN(grpc::UpdateContainerRequest request, BuildUpdate(container->id(), merged), "container ",
                    container->id());
   google::protobuf::Empty empty;
@@ -28,6 +33,7 @@ absl::Status UpdateContainerInGuest(PodContext& context, const std::shared_ptr<C
                   "container ", container->id(), ": update resources");
   RETURN_IF_ERROR(container->Update([&](ContainerRecord& record) { *record.mutable_resources() = merged; }));
   context.Changed(*container);
+  if (asker == Asker::kClient) TellUpdated(context, *container);
   return absl::OkStatus();
 }
 

@@ -15,8 +15,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agent/protocol/serial_link.h"
-#include "agent/protocol/ttrpc_frame.h"
 #include "base/guest_channel.h"
+#include "base/ttrpc_frame.h"
 
 namespace podvisor {
 

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "agent/protocol/ttrpc_frame.h"
+#include "base/ttrpc_frame.h"
 #include "base/unique_fd.h"
 #include "third_party/wire/ttrpc.pb.h"
 

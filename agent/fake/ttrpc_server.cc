@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "agent/protocol/ttrpc_frame.h"
 #include "base/status_macros.h"
+#include "base/ttrpc_frame.h"
 #include "base/unique_fd.h"
 #include "base/unix_path.h"
 

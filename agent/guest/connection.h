@@ -11,7 +11,7 @@
 #include "agent/guest/call.h"
 #include "agent/guest/loop.h"
 #include "agent/protocol/serial_link.h"
-#include "agent/protocol/ttrpc_frame.h"
+#include "base/ttrpc_frame.h"
 #include "base/unique_fd.h"
 
 namespace podvisor::guest {

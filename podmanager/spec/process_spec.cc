@@ -33,7 +33,11 @@ class Environment {
   void Apply(absl::string_view entry) {
     const size_t equals = entry.find('=');
     if (equals != absl::string_view::npos) return Set(entry.substr(0, equals), entry.substr(equals + 1));
-    if (std::string* old = Find(entry)) entries_.erase(entries_.begin() + (old - entries_.data()));
+    Unset(entry);
+  }
+
+  void Unset(absl::string_view name) {
+    if (std::string* old = Find(name)) entries_.erase(entries_.begin() + (old - entries_.data()));
   }
 
   bool Has(absl::string_view name) { return Find(name) != nullptr; }
@@ -124,6 +128,7 @@ absl::StatusOr<grpc::Process> BuildProcess(const ContainerSpecInput& input) {
   if (config.tty()) env.Set("TERM", "xterm");
   env.Set("HOSTNAME", input.hostname);
   for (const std::string& entry : image.env) env.Apply(entry);
+  for (const std::string& name : config.env_unset()) env.Unset(name);
   RETURN_IF_ERROR(AddConfigEnv(config, &env));
   if (!env.Has("HOME")) env.Set("HOME", user.home);  // runc sets it, so programs rely on it
 
@@ -140,6 +145,12 @@ absl::StatusOr<grpc::Process> BuildProcess(const ContainerSpecInput& input) {
   process.set_apparmorprofile(ApparmorProfile(config));
   process.set_oomscoreadj(config.resources().oom_score_adj());
   process.set_selinuxlabel(config.selinux_label());
+  for (const Rlimit& limit : config.rlimits()) {
+    grpc::POSIXRlimit& rlimit = *process.add_rlimits();
+    rlimit.set_type(limit.type());
+    rlimit.set_hard(limit.hard());
+    rlimit.set_soft(limit.soft());
+  }
   return process;
 }
 

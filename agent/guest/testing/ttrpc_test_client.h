@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "agent/protocol/ttrpc_frame.h"
+#include "base/ttrpc_frame.h"
 #include "base/unique_fd.h"
 #include "google/protobuf/message_lite.h"
 

@@ -1,4 +1,4 @@
-#include "agent/protocol/ttrpc_frame.h"
+#include "base/ttrpc_frame.h"
 
 #include <algorithm>
 #include <utility>

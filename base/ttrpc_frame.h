@@ -4,8 +4,8 @@
 //   | length | stream id  | type  | flags | payload (length bytes) |      both numbers big endian
 //
 // Standard library and absl::Status only: the guest's agent links it statically.
-#ifndef PODVISOR_AGENT_PROTOCOL_TTRPC_FRAME_H_
-#define PODVISOR_AGENT_PROTOCOL_TTRPC_FRAME_H_
+#ifndef PODVISOR_BASE_TTRPC_FRAME_H_
+#define PODVISOR_BASE_TTRPC_FRAME_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -58,4 +58,4 @@ class FrameDecoder {
 
 }  // namespace podvisor
 
-#endif  // PODVISOR_AGENT_PROTOCOL_TTRPC_FRAME_H_
+#endif  // PODVISOR_BASE_TTRPC_FRAME_H_
