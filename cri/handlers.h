@@ -60,6 +60,10 @@ PODVISOR_HANDLER(ListMetricDescriptors);
 PODVISOR_HANDLER(ListPodSandboxMetrics);
 // exec_sync.cc
 PODVISOR_HANDLER(ExecSync);
+// stream_urls.cc
+PODVISOR_HANDLER(Exec);
+PODVISOR_HANDLER(Attach);
+PODVISOR_HANDLER(PortForward);
 // image_pull.cc
 PODVISOR_HANDLER(PullImage);
 // image_status.cc

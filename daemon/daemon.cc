@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 #include "cri/server.h"
+#include "cri/streaming/streaming_server.h"
 #include "daemon/hypervisors.h"
 #include "daemon/machine_facts.h"
 #include "daemon/metrics.h"
@@ -80,6 +81,7 @@ class DaemonImpl final : public Daemon {
     RETURN_IF_ERROR(OpenState());
     RETURN_IF_ERROR(MakePodManager());
     RETURN_IF_ERROR(ServeMetrics());
+    RETURN_IF_ERROR(ServeStreams());
     RETURN_IF_ERROR(ServeCri());
     pods_->StartFactories();
     if (config_.pid_file.empty()) return absl::OkStatus();
@@ -90,6 +92,7 @@ class DaemonImpl final : public Daemon {
     metrics_server_.reset();
     server_->Shutdown(config_.drain_timeout);
     server_.reset();
+    if (streaming_ != nullptr) streaming_->Shutdown(config_.drain_timeout);
     pods_->Drain(absl::Now() + config_.drain_timeout);
     if (!config_.pid_file.empty()) ::unlink(config_.pid_file.c_str());
     ::unlink(config_.metrics.address_file.c_str());
@@ -146,10 +149,24 @@ class DaemonImpl final : public Daemon {
                   "metrics.address_file");
   }
 
+  absl::Status ServeStreams() {
+    if (config_.streaming.address.empty()) return absl::OkStatus();
+    cri::StreamingOptions options;
+    options.address = config_.streaming.address;
+    options.tls_certificate = config_.streaming.tls_certificate;
+    options.tls_key = config_.streaming.tls_key;
+    options.tls_client_ca = config_.streaming.tls_client_ca;
+    options.idle_timeout = config_.streaming.idle_timeout;
+    options.max_connections = static_cast<size_t>(config_.streaming.max_connections);
+    ASSIGN_OR_RETURN(streaming_, cri::StreamingServer::Start(*loop_, *pods_, std::move(options)));
+    return absl::OkStatus();
+  }
+
   absl::Status ServeCri() {
     cri::Backend backend;
     backend.pods = pods_.get();
     backend.images = images_.get();
+    backend.streaming = streaming_.get();
     backend.cgroup_driver =
         config_.cgroup.driver == "systemd" ? cri::CgroupDriver::kSystemd : cri::CgroupDriver::kCgroupfs;
     backend.version = kVersion;
@@ -179,6 +196,7 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<PodManagerImpl> pods_;
   std::shared_ptr<PodMetrics> pod_metrics_;
   std::unique_ptr<MetricsServer> metrics_server_;
+  std::unique_ptr<cri::StreamingServer> streaming_;
   std::unique_ptr<cri::Server> server_;
 };
 

@@ -16,6 +16,7 @@
 #include "podmanager/events/event_stream.h"
 #include "podmanager/stats/usage.h"
 #include "podmanager/statuses.h"
+#include "podmanager/stream_session.h"
 
 namespace podvisor {
 
@@ -40,6 +41,12 @@ inline constexpr absl::Duration kUsagePatience = absl::Seconds(3);
 struct ExecResult {
   std::string out, err;  // at most 16 MiB each; what exceeds it is dropped
   int exit_code = 0;
+};
+
+// Which of a program's streams a client wants to have. With a terminal there is no stderr.
+struct StreamOptions {
+  bool tty = false;
+  bool want_stdin = false, want_stdout = false, want_stderr = false;
 };
 
 // What a Status call shows of one runtime handler.
@@ -90,6 +97,18 @@ class PodManager {
   // kDeadlineExceeded after `timeout` (zero: none), the process killed.
   virtual absl::StatusOr<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command,
                                               absl::Duration timeout, absl::Time deadline) = 0;
+  // Streams for a client that reads and writes as it likes. None of these blocks, and all may be called from the event
+  // loop. What only the guest can say comes by peer->Finish().
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> StartExec(const std::string& id,
+                                                                   const std::vector<std::string>& command,
+                                                                   const StreamOptions& options,
+                                                                   std::shared_ptr<StreamPeer> peer) = 0;
+  // The container's own process, from now on. Its end is Finish(0). `options.tty` is the container's own setting.
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> Attach(const std::string& id, const StreamOptions& options,
+                                                                std::shared_ptr<StreamPeer> peer) = 0;
+  // A TCP connection to a port on the loopback address of the pod.
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> DialPort(const std::string& sandbox_id, uint16_t port,
+                                                                  std::shared_ptr<StreamPeer> peer) = 0;
   // The new file exists when this returns.
   virtual absl::Status ReopenContainerLog(const std::string& id) = 0;
   // Zero or empty members of `resources` leave what is.

@@ -99,6 +99,14 @@ absl::StatusOr<std::shared_ptr<Container>> PodManagerImpl::FindContainer(const s
   return container;
 }
 
+absl::StatusOr<std::shared_ptr<Container>> PodManagerImpl::FindRunningContainer(const std::string& id,
+                                                                                absl::string_view what) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindContainer(id));
+  if (container->phase() == ContainerPhase::kRunning) return container;
+  return absl::FailedPreconditionError(absl::StrCat("container ", container->id(), " is ", Name(container->phase()),
+                                                    ": ", what, " needs a running one"));
+}
+
 absl::Status PodManagerImpl::RuntimeReady() {
   RETURN_IF_ERROR(CheckAccepting());
   const RuntimeHandler& handler = context_.options.handlers.at("");

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 
@@ -289,6 +290,40 @@ absl::StatusOr<ExecResult> FakePodManager::ExecSync(const std::string& id, const
     return absl::FailedPreconditionError(absl::StrCat("container ", container->id, ": is not running"));
   }
   return program_ ? program_(command) : ExecResult{};
+}
+
+void FakePodManager::SetStream(Stream stream) {
+  absl::MutexLock lock(&mu_);
+  stream_ = std::move(stream);
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::StartStream(const std::string& what,
+                                                                           const StreamOptions& options,
+                                                                           std::shared_ptr<StreamPeer> peer) {
+  Stream stream;
+  {
+    absl::MutexLock lock(&mu_);
+    stream = stream_;
+  }
+  if (stream == nullptr) return absl::UnimplementedError("no stream set");
+  return stream(what, options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::StartExec(const std::string&,
+                                                                         const std::vector<std::string>& command,
+                                                                         const StreamOptions& options,
+                                                                         std::shared_ptr<StreamPeer> peer) {
+  return StartStream(absl::StrJoin(command, " "), options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::Attach(const std::string&, const StreamOptions& options,
+                                                                      std::shared_ptr<StreamPeer> peer) {
+  return StartStream("attach", options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::DialPort(const std::string&, uint16_t port,
+                                                                        std::shared_ptr<StreamPeer> peer) {
+  return StartStream(absl::StrCat("port ", port), {}, std::move(peer));
 }
 
 absl::Status FakePodManager::ReopenContainerLog(const std::string& id) {

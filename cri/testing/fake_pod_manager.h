@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,13 @@ class FakePodManager final : public PodManager {
   // What a command does: its outputs and exit code.
   using Program = std::function<ExecResult(const std::vector<std::string>& command)>;
 
+  // What StartExec, Attach and DialPort start: `what` is the command's words with a space between, "attach", or
+  // "port 80".
+  using Stream = std::function<absl::StatusOr<std::shared_ptr<StreamSession>>(
+      const std::string& what, const StreamOptions& options, std::shared_ptr<StreamPeer> peer)>;
+
   void SetProgram(Program program);
+  void SetStream(Stream stream);
   void SetHandlers(std::vector<RuntimeHandlerInfo> handlers);
   // What the next call of `method` ("RunPodSandbox") answers instead of doing anything.
   void FailNext(const std::string& method, absl::Status status);
@@ -56,6 +63,14 @@ class FakePodManager final : public PodManager {
   std::vector<ContainerStatus> ListContainers(const ContainerFilter& filter) override;
   absl::StatusOr<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command,
                                       absl::Duration timeout, absl::Time deadline) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> StartExec(const std::string& id,
+                                                           const std::vector<std::string>& command,
+                                                           const StreamOptions& options,
+                                                           std::shared_ptr<StreamPeer> peer) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> Attach(const std::string& id, const StreamOptions& options,
+                                                        std::shared_ptr<StreamPeer> peer) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> DialPort(const std::string& sandbox_id, uint16_t port,
+                                                          std::shared_ptr<StreamPeer> peer) override;
   absl::Status ReopenContainerLog(const std::string& id) override;
   absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
                                         absl::Time deadline) override;
@@ -66,6 +81,8 @@ class FakePodManager final : public PodManager {
   absl::StatusOr<std::unique_ptr<EventStream>> SubscribeEvents() override { return events_.Subscribe(); }
 
  private:
+  absl::StatusOr<std::shared_ptr<StreamSession>> StartStream(const std::string& what, const StreamOptions& options,
+                                                             std::shared_ptr<StreamPeer> peer);
   absl::Status TakeFailure(const std::string& method) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string NewId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SandboxStatus* FindSandbox(const std::string& prefix) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -79,6 +96,7 @@ class FakePodManager final : public PodManager {
   agent::v1::CgroupUsage figures_ ABSL_GUARDED_BY(mu_);
   Resources sandbox_resources_ ABSL_GUARDED_BY(mu_);
   Program program_ ABSL_GUARDED_BY(mu_);
+  Stream stream_ ABSL_GUARDED_BY(mu_);
   std::vector<RuntimeHandlerInfo> handlers_ ABSL_GUARDED_BY(mu_) = {RuntimeHandlerInfo{}};
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mu_);
   absl::Status runtime_ready_ ABSL_GUARDED_BY(mu_);
