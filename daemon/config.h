@@ -76,6 +76,12 @@ struct Config {
     std::string netns_dir = "/run/netns";
     std::string interworking = "tcfilter";
   } network;
+  struct {
+    bool enabled = true;
+    std::string socket;
+    absl::Duration registration_timeout = absl::Seconds(5);
+    absl::Duration request_timeout = absl::Seconds(10);
+  } nri;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over
