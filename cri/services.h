@@ -18,12 +18,6 @@ namespace podvisor::cri {
                        [&](Call& call) { return cri::Method(backend_, call, *request, response); }); \
   }
 
-// RPCs that are not built yet.
-#define PODVISOR_REFUSE(Method)                                                            \
-  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request*, \
-                      ::runtime::v1::Method##Response*) override {                         \
-    return Refuse(edge_, #Method, context);                                                \
-  }
 // A stream of answers to one request.
 #define PODVISOR_SERVE_STREAM(Method)                                                                                 \
   grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request* request,                    \
@@ -33,9 +27,6 @@ namespace podvisor::cri {
       return cri::Method(backend_, call, *request, write);                                                            \
     });                                                                                                               \
   }
-
-// kUnimplemented "METHOD: podvisor does not ...".
-grpc::Status Refuse(const Edge& edge, absl::string_view method, grpc::ServerContext* context);
 
 class RuntimeService final : public ::runtime::v1::RuntimeService::Service {
  public:
@@ -104,7 +95,6 @@ class ImageService final : public ::runtime::v1::ImageService::Service {
 };
 
 #undef PODVISOR_SERVE
-#undef PODVISOR_REFUSE
 #undef PODVISOR_SERVE_STREAM
 
 }  // namespace podvisor::cri

@@ -85,6 +85,7 @@ absl::StatusOr<Config> LoadConfig(const std::vector<std::string>& files) {
   for (const auto& [name, section] : config.runtimes) CheckSection(absl::StrCat("runtimes.", name), section, errors);
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   if (config.network.cni_cache_dir.empty()) config.network.cni_cache_dir = absl::StrCat(config.state_dir, "/cni");
+  if (config.nri.socket.empty()) config.nri.socket = absl::StrCat(config.run_dir, "/nri.sock");
   if (config.metrics.address_file.empty()) config.metrics.address_file = absl::StrCat(config.run_dir, "/metrics.addr");
   return config;
 }

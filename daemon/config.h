@@ -97,6 +97,12 @@ struct Config {
   struct {
     std::string dir;
   } templates;
+  struct {
+    bool enabled = true;
+    std::string socket;
+    absl::Duration registration_timeout = absl::Seconds(5);
+    absl::Duration request_timeout = absl::Seconds(10);
+  } nri;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over

@@ -51,6 +51,15 @@ void VisitStreaming(ConfigVisitor& v, Config& config) {
          "PEM file: only clients with a certificate that it has signed. Empty: any client that knows the URL.");
 }
 
+void VisitNri(ConfigVisitor& v, Config& config) {
+  v.Flag("enabled", config.nri.enabled, "Whether plugins may connect.");
+  v.Path("socket", config.nri.socket, "The plugins' socket, for root only. Empty: RUN_DIR/nri.sock.");
+  v.Time("registration_timeout", config.nri.registration_timeout,
+         "From a plugin's connection to its registration. Who is late is closed.");
+  v.Time("request_timeout", config.nri.request_timeout,
+         "One call of a plugin. Who is late is closed, and pods go on without it.");
+}
+
 void VisitAgent(ConfigVisitor& v, AgentSection& agent) {
   v.Time("ready_timeout", agent.ready_timeout, "From the start of a VM until the agent in it answers.");
   v.Time("call_timeout", agent.call_timeout, "One call of the agent that does not wait for a program.");
@@ -200,6 +209,8 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   });
   v.Section("pool", "VMs that are started ahead and wait, paused, for pods.",
             [&](ConfigVisitor& keys) { VisitPool(keys, config); });
+  v.Section("nri", "Plugins that have a say in pods and containers (Node Resource Interface).",
+            [&](ConfigVisitor& keys) { VisitNri(keys, config); });
   v.Section("agent", "Patience with the agent in the guest.",
             [&](ConfigVisitor& keys) { VisitAgent(keys, config.agent); });
   v.Section("hypervisor", "How VMs are made.", [&](ConfigVisitor& keys) { VisitHypervisor(keys, config.hypervisor); });

@@ -24,6 +24,7 @@
 #include "daemon/machine_facts.h"
 #include "daemon/metrics.h"
 #include "daemon/metrics_server.h"
+#include "daemon/nri_hooks.h"
 #include "daemon/pod_metrics.h"
 #include "daemon/run_lock.h"
 #include "daemon/version.h"
@@ -75,11 +76,13 @@ class DaemonImpl final : public Daemon {
 
   ~DaemonImpl() override {
     if (server_ != nullptr) Stop();
+    if (nri_ != nullptr) nri_->Stop();  // its plugins act on pods_
   }
 
   absl::Status Start() {
     RETURN_IF_ERROR(OpenState());
     RETURN_IF_ERROR(MakePodManager());
+    RETURN_IF_ERROR(ServePlugins());
     RETURN_IF_ERROR(ServeMetrics());
     RETURN_IF_ERROR(ServeStreams());
     RETURN_IF_ERROR(ServeCri());
@@ -94,6 +97,7 @@ class DaemonImpl final : public Daemon {
     server_.reset();
     if (streaming_ != nullptr) streaming_->Shutdown(config_.drain_timeout);
     pods_->Drain(absl::Now() + config_.drain_timeout);
+    if (nri_ != nullptr) nri_->Stop();
     if (!config_.pid_file.empty()) ::unlink(config_.pid_file.c_str());
     ::unlink(config_.metrics.address_file.c_str());
   }
@@ -130,13 +134,25 @@ class DaemonImpl final : public Daemon {
     options.on_agent_call = [this](absl::string_view method, absl::StatusCode code, absl::Duration took) {
       metrics_.OnAgentCall(method, code, took);
     };
+    if (config_.nri.enabled) {
+      nri_ = NriHooks::Create(*loop_, {.runtime_version = kVersion,
+                                       .registration_timeout = config_.nri.registration_timeout,
+                                       .request_timeout = config_.nri.request_timeout});
+    }
     PodManagerParts parts;
+    parts.hooks = nri_.get();
     parts.loop = loop_.get();
     parts.db = db_.get();
     parts.network = network_.get();
     parts.images = images_.get();
     ASSIGN_OR_RETURN(pods_, PodManagerImpl::Create(std::move(options), parts), "pods");
     return absl::OkStatus();
+  }
+
+  absl::Status ServePlugins() {
+    if (nri_ == nullptr) return absl::OkStatus();
+    RETURN_IF_ERROR(MakeFolder(std::filesystem::path(config_.nri.socket).parent_path()));
+    return Prefix(nri_->Serve(config_.nri.socket, *pods_), "nri.socket");
   }
 
   absl::Status ServeMetrics() {
@@ -193,6 +209,7 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<PodNetwork> network_;
   std::unique_ptr<ImageStore> images_;
   std::unique_ptr<Hypervisors> hypervisors_;
+  std::unique_ptr<NriHooks> nri_;
   std::unique_ptr<PodManagerImpl> pods_;
   std::shared_ptr<PodMetrics> pod_metrics_;
   std::unique_ptr<MetricsServer> metrics_server_;

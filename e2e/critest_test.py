@@ -59,4 +59,11 @@ class CritestStreamingTest(CritestNode):
         self.assertEqual(self.critest("Streaming", self.SKIP, ("-websocket-exec", "-websocket-attach")), 3)
 
 
+class CritestNriTest(CritestNode):
+    def test_nri(self):
+        passed = self.critest(r"\bNRI\b", "^$", ("-nri-socket", str(self.node.folder / "nri.sock")))
+        self.assertGreaterEqual(passed, 13)
+        self.assertEqual(len(self.node.cri.ListPodSandbox().items), 0)
+
+
 del NodeTest, CritestNode
