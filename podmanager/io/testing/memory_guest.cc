@@ -88,12 +88,6 @@ bool MemoryGuest::stdin_closed(const std::string& exec_id) {
   return result;
 }
 
-std::string MemoryGuest::stdin_of(const std::string& exec_id) {
-  std::string result;
-  Do([&] { result = processes_[exec_id].stdin_data; });
-  return result;
-}
-
 bool MemoryGuest::released(const std::string& exec_id) {
   bool result = false;
   Do([&] { result = processes_[exec_id].released; });
@@ -145,17 +139,6 @@ void MemoryGuest::Serve(const std::string& method, const std::string& request, D
   if (method == "ReadStderr") return ServePlainRead(OutputStream::kStderr, request, std::move(done));
   if (method == "WaitProcess") return ServeWaitProcess(request, std::move(done));
   if (method == "ExecProcess") return ServeExec(request, std::move(done));
-  if (method == "WriteStdin") {
-    grpc::WriteStreamRequest message;
-    message.ParseFromString(request);
-    Process& process = processes_[message.exec_id()];
-    if (process.stdin_closed || process.exit_code) return done(absl::FailedPreconditionError("stdin is closed"));
-    process.stdin_data += message.data();
-    return done("");
-  }
-  if (kind_ == Kind::kPodvisor &&
-      (method == "DialPort" || method == "ReadPort" || method == "WritePort" || method == "ClosePort"))
-    return ServePort(method, request, std::move(done));
   if (method == "CloseStdin") {
     grpc::CloseStdinRequest message;
     message.ParseFromString(request);
@@ -262,43 +245,6 @@ void MemoryGuest::ServeExec(const std::string& request_bytes, Done done) {
   processes_[request.exec_id()];
   done("");
   if (program_) program_(request.exec_id());
-}
-
-void MemoryGuest::ServePort(const std::string& method, const std::string& request_bytes, Done done) {
-  if (method == "DialPort") {
-    agent::v1::DialPortRequest request;
-    request.ParseFromString(request_bytes);
-    if (request.port() == 1) return done(absl::UnavailableError("connection refused"));
-    agent::v1::DialPortResponse response;
-    response.set_id(ports_.size() + 1);
-    ports_[response.id()];
-    return done(response.SerializeAsString());
-  }
-  if (method == "WritePort") {
-    agent::v1::WritePortRequest request;
-    request.ParseFromString(request_bytes);
-    ports_[request.id()].data += request.data();
-    ports_[request.id()].ended |= request.eof();
-    done("");
-    return Wake();
-  }
-  if (method == "ClosePort") {
-    for (auto& [id, port] : ports_) port.ended = true;
-    done("");
-    return Wake();
-  }
-  agent::v1::ReadPortRequest request;
-  request.ParseFromString(request_bytes);
-  Stream& port = ports_[request.id()];
-  Wait(absl::Milliseconds(request.wait_ms()), done, [&port, done, max = request.max_bytes()](bool time_is_up) {
-    if (port.data.empty() && !port.ended && !time_is_up) return false;
-    agent::v1::ReadPortResponse response;
-    response.set_data(port.data.substr(0, max));
-    response.set_eof(port.data.empty() && port.ended);
-    port.data.erase(0, response.data().size());
-    done(response.SerializeAsString());
-    return true;
-  });
 }
 
 void MemoryGuest::Wait(absl::Duration time, Done done, std::function<bool(bool)> serve) {

@@ -49,7 +49,6 @@ class MemoryGuest : public AgentClient {
   int calls(const std::string& method);
   int signal(const std::string& exec_id);  // the last one sent; 0: none
   bool stdin_closed(const std::string& exec_id);
-  std::string stdin_of(const std::string& exec_id);
   bool released(const std::string& exec_id);
   // Blocks until `method` has been called `count` times; false after a long time.
   bool AwaitCalls(const std::string& method, int count);
@@ -68,7 +67,6 @@ class MemoryGuest : public AgentClient {
   };
   struct Process {
     Stream stream[2];
-    std::string stdin_data;
     bool stdin_closed = false, released = false;
     int signal = 0;
     std::optional<int> exit_code;
@@ -86,8 +84,6 @@ class MemoryGuest : public AgentClient {
   void ServeWaitExit(const std::string& request, Done done);
   void ServeWaitProcess(const std::string& request, Done done);
   void ServeExec(const std::string& request, Done done);
-  // A port gives back what it gets. Nobody listens on port 1.
-  void ServePort(const std::string& method, const std::string& request, Done done);
   void Wait(absl::Duration time, Done done, std::function<bool(bool)> serve);
   void Wake();
 
@@ -95,7 +91,6 @@ class MemoryGuest : public AgentClient {
   const Kind kind_;
   // All in the event loop's thread.
   std::map<std::string, Process> processes_;
-  std::map<uint64_t, Stream> ports_;  // by id; what it gives back
   std::list<std::shared_ptr<Waiter>> waiters_;
   std::map<std::string, std::list<absl::Status>> failures_;
   std::map<std::string, Loss> broken_;
