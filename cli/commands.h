@@ -36,6 +36,7 @@ void AddExec(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddStop(CLI::App& app, Context& context);
 void AddRm(CLI::App& app, Context& context);
+void AddTrace(CLI::App& app, Context& context);
 void AddImage(CLI::App& app, Context& context);
 
 }  // namespace podvisor::cli

@@ -32,6 +32,7 @@ int Main(int argc, char** argv) {
   AddLogs(app, context);
   AddStop(app, context);
   AddRm(app, context);
+  AddTrace(app, context);
   AddImage(app, context);
   try {
     app.parse(argc, argv);

@@ -82,6 +82,9 @@ struct Config {
     absl::Duration registration_timeout = absl::Seconds(5);
     absl::Duration request_timeout = absl::Seconds(10);
   } nri;
+  struct {
+    bool builtin = false;
+  } cni;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over

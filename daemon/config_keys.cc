@@ -166,6 +166,11 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   v.Section("network", "Pods' network.", [&](ConfigVisitor& keys) { VisitNetwork(keys, config); });
   v.Section("nri", "Plugins that have a say in pods and containers (Node Resource Interface).",
             [&](ConfigVisitor& keys) { VisitNri(keys, config); });
+  v.Section("cni", "Network plugins.", [&](ConfigVisitor& keys) {
+    keys.Flag("builtin", config.cni.builtin,
+              "The daemon does the plugins bridge (with host-local), portmap and loopback itself, several times faster "
+              "than their programs; other plugins are run as ever. Pods that are there keep what they have.");
+  });
   v.Section("agent", "Patience with the agent in the guest.",
             [&](ConfigVisitor& keys) { VisitAgent(keys, config.agent); });
   v.Section("hypervisor", "How VMs are made.", [&](ConfigVisitor& keys) { VisitHypervisor(keys, config.hypervisor); });

@@ -36,6 +36,7 @@ TEST_F(ConfigTest, EveryKeyHasADefault) {
   const auto none = LoadConfig({});
   ASSERT_OK(none);
   EXPECT_EQ(none->socket, "/run/podvisor/podvisor.sock");
+  EXPECT_FALSE(none->cni.builtin);
   EXPECT_EQ(none->network.cni_cache_dir, "/var/lib/podvisor/cni");
   EXPECT_EQ(none->metrics.address_file, "/run/podvisor/metrics.addr");
   const auto empty = LoadConfig({Write("empty.yaml", "")});
@@ -57,6 +58,7 @@ log_level: debug
 network:
   cni_conf_dir: /a/net.d
   cni_timeout: 5s
+cni: {builtin: true}
 hypervisor:
   kernel_params: [a, b]
   default_memory: 512MiB
@@ -79,6 +81,7 @@ runtimes:
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->network.cni_conf_dir, "/a/net.d");
   EXPECT_EQ(config->network.cni_timeout, absl::Seconds(90));
+  EXPECT_TRUE(config->cni.builtin);
   EXPECT_THAT(config->hypervisor.kernel_params, ElementsAre("c"));
   ASSERT_EQ(config->runtimes.size(), 2u);
   const HypervisorSection& big = config->runtimes.at("big");
@@ -126,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(std::vector<Case>{
         {"NotYaml", "a: [b\n", ": is not YAML: "},
         {"NotAMap", "- a\n", ":1: must be a map of keys"},
-        {"UnknownKey", "\nsockett: /x\n", ":2: sockett: is no key: there are agent, cgroup, "},
+        {"UnknownKey", "\nsockett: /x\n", ":2: sockett: is no key: there are agent, cgroup, cni, "},
         {"UnknownKeyInSection", "network:\n  cni_conf: /x\n",
          ":2: network.cni_conf: is no key: there are cni_bin_dirs, "},
         {"SectionIsText", "network: fast\n", ":1: network: must be a map of keys"},

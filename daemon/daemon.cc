@@ -56,7 +56,7 @@ ImageStoreOptions ImageOptions(const Config& config) {
   return options;
 }
 
-PodNetworkOptions NetworkOptions(const Config& config) {
+PodNetworkOptions NetworkOptions(const Config& config, StateDb& db) {
   PodNetworkOptions options;
   options.cni_conf_dir = config.network.cni_conf_dir;
   options.cni_bin_dirs = config.network.cni_bin_dirs;
@@ -64,6 +64,8 @@ PodNetworkOptions NetworkOptions(const Config& config) {
   options.netns_dir = config.network.netns_dir;
   options.cni_timeout = config.network.cni_timeout;
   options.interworking = config.network.interworking;
+  options.cni_builtin = config.cni.builtin;
+  options.state_db = &db;
   return options;
 }
 
@@ -109,7 +111,7 @@ class DaemonImpl final : public Daemon {
   }
 
   absl::Status MakePodManager() {
-    ASSIGN_OR_RETURN(network_, PodNetwork::Create(NetworkOptions(config_)), "network");
+    ASSIGN_OR_RETURN(network_, PodNetwork::Create(NetworkOptions(config_, *db_)), "network");
     ASSIGN_OR_RETURN(images_, ImageStore::Create(ImageOptions(config_), *db_), "images");
     ASSIGN_OR_RETURN(hypervisors_, Hypervisors::Make(*loop_, config_));
     PodManagerOptions options;

@@ -63,7 +63,7 @@ std::vector<std::string> MissingOnThisMachine(const Config& config) {
     missing.push_back(absl::StrCat("network.cni_conf_dir: ", config.network.cni_conf_dir,
                                    " can't be read: pods get no network until it holds a configuration"));
   }
-  bool plugins = false;
+  bool plugins = config.cni.builtin;
   for (const std::string& folder : config.network.cni_bin_dirs) plugins = plugins || Readable(folder);
   if (!plugins) {
     missing.push_back(absl::StrCat("network.cni_bin_dirs: none of ", absl::StrJoin(config.network.cni_bin_dirs, ", "),

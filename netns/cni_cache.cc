@@ -41,6 +41,8 @@ absl::StatusOr<CniCacheEntry> ParseEntry(const std::string& text) {
   ASSIGN_OR_RETURN(attachment.environment.interface, StringMember(json, "ifName"));
   ASSIGN_OR_RETURN(attachment.environment.netns, StringMember(json, "podvisorNetns"));
   ASSIGN_OR_RETURN(attachment.environment.args, StringMember(json, "podvisorCniArgs"));
+  if (const auto builtin = json.find("podvisorBuiltin"); builtin != json.end() && builtin->is_boolean())
+    entry.builtin = builtin->get<bool>();
   if (const auto args = json.find("capabilityArgs"); args != json.end() && args->is_object())
     attachment.capability_args = PrintJson(*args);
   if (const auto result = json.find("result"); result != json.end() && result->is_object())
@@ -55,6 +57,7 @@ absl::Status WriteCniCache(const std::string& dir, const CniCacheEntry& entry) {
   nlohmann::json json = {
       {"kind", kKind},
       {"podvisorState", entry.state == CniCacheState::kAdded ? kAdded : kPending},
+      {"podvisorBuiltin", entry.builtin},
       {"config", absl::Base64Escape(attachment.network.text)},
       {"podvisorConfigFile", attachment.network.file},
       {"containerId", attachment.environment.container_id},
@@ -79,6 +82,10 @@ absl::StatusOr<CniCacheEntry> ReadCniCache(const std::string& dir, const std::st
   absl::StatusOr<CniCacheEntry> entry = ParseEntry(text);
   if (!entry.ok()) return absl::DataLossError(absl::StrCat(path, ": ", entry.status().message()));
   return entry;
+}
+
+bool HasCniCache(const std::string& dir, const std::string& container_id, const std::string& interface) {
+  return ::access(EntryPath(dir, container_id, interface).c_str(), F_OK) == 0;
 }
 
 absl::Status RemoveCniCache(const std::string& dir, const std::string& container_id, const std::string& interface) {

@@ -15,7 +15,8 @@ enum class CniCacheState { kPending, kAdded };
 
 struct CniCacheEntry {
   CniCacheState state = CniCacheState::kPending;
-  CniAttachment attachment;  // environment.bin_dirs is the present daemon's, not kept
+  CniAttachment attachment;  // environment.bin_dirs and builtins are the present daemon's, not kept
+  bool builtin = false;      // ADD was done with built-in plugins
 };
 
 // One file per container and interface: DIR/<container id>-<interface>, JSON with libcni's names (kind "cniCacheV1")
@@ -25,6 +26,8 @@ absl::Status WriteCniCache(const std::string& dir, const CniCacheEntry& entry);
 // kNotFound if there is none, kDataLoss if it can't be understood (a power cut: entries are not synced).
 absl::StatusOr<CniCacheEntry> ReadCniCache(const std::string& dir, const std::string& container_id,
                                            const std::string& interface);
+
+bool HasCniCache(const std::string& dir, const std::string& container_id, const std::string& interface);
 
 // Success if there is none.
 absl::Status RemoveCniCache(const std::string& dir, const std::string& container_id, const std::string& interface);

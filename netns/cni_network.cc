@@ -39,6 +39,8 @@ absl::StatusOr<std::string> PluginInput(const CniAttachment& attachment, const C
 absl::StatusOr<std::string> RunPlugin(const CniAttachment& attachment, const CniPluginConfig& plugin,
                                       const std::string& command, CniDeadline deadline) {
   ASSIGN_OR_RETURN(const std::string input, PluginInput(attachment, plugin, command), "CNI plugin ", plugin.type);
+  if (attachment.builtins != nullptr && attachment.builtins->Has(plugin))
+    return attachment.builtins->Run(plugin.type, command, attachment.environment, input);
   return RunCniPlugin(plugin.type, command, attachment.environment, input,
                       std::min(deadline.all, absl::Now() + deadline.per_plugin));
 }

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "netns/cni_builtin.h"
 #include "netns/cni_config.h"
 #include "netns/cni_plugin.h"
 
@@ -20,6 +21,8 @@ struct CniAttachment {
   std::string capability_args = "{}";
   // The result of ADD, or of the last plugin that succeeded; empty: none.
   std::string result;
+  // Does the plugins that it has; the others are programs. None: all are. Outlives the attachment.
+  CniBuiltins* builtins = nullptr;
 };
 
 struct CniDeadline {

@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "absl/base/thread_annotations.h"
@@ -18,6 +20,8 @@
 #include "absl/time/clock.h"
 #include "base/atomic_file.h"
 #include "base/status_macros.h"
+#include "netns/background.h"
+#include "netns/builtin/builtin_plugins.h"
 #include "netns/cni_arguments.h"
 #include "netns/cni_cache.h"
 #include "netns/cni_config.h"
@@ -59,6 +63,8 @@ class CniPodNetwork : public PodNetwork {
   CniPodNetwork(PodNetworkOptions options, Interworking interworking, std::string pod_cidr)
       : options_(std::move(options)), interworking_(interworking), pod_cidr_(std::move(pod_cidr)) {}
 
+  absl::Status OpenBuiltins();
+
   absl::Status Ready() override;
   absl::StatusOr<std::string> CreateNamespace(const std::string& sandbox_id) override;
   absl::StatusOr<UniqueFd> OpenTap(const std::string& sandbox_id) override;
@@ -75,7 +81,16 @@ class CniPodNetwork : public PodNetwork {
     return absl::StrCat(options_.netns_dir, "/", kNamespacePrefix, id);
   }
   absl::StatusOr<CniNetworkConfig> ChooseNetwork();
+  // Of the plugins that are programs.
+  absl::Status CheckPrograms(const CniNetworkConfig& network);
+  // Whether Setup() uses built-in plugins.
+  bool PrefersBuiltins() const { return options_.cni_builtin && builtins_ != nullptr; }
   absl::StatusOr<CniAttachment> Attachment(const NetworkRequest& request, CniNetworkConfig network);
+  // Gives an entry what it needs to be worked on: the means of this daemon.
+  void Equip(CniCacheEntry& entry) const {
+    entry.attachment.environment.bin_dirs = options_.cni_bin_dirs;
+    entry.attachment.builtins = entry.builtin ? builtins_.get() : nullptr;
+  }
   // What ADD has made.
   absl::StatusOr<PodNetworkResult> ReadResult(const CniAttachment& attachment, absl::Time deadline);
   // ADD, joins and reads what it made, and puts the result on disk.
@@ -88,11 +103,30 @@ class CniPodNetwork : public PodNetwork {
   const PodNetworkOptions options_;
   const Interworking interworking_;
   CniVersions versions_;
+  std::unique_ptr<CniBuiltins> builtins_;
 
   absl::Mutex mu_;
   std::string pod_cidr_ ABSL_GUARDED_BY(mu_);
-  std::string last_warning_ ABSL_GUARDED_BY(mu_);  // of ChooseNetwork(): said once, not at each pod
+  std::string last_warning_ ABSL_GUARDED_BY(mu_);        // of ChooseNetwork(): said once, not at each pod
+  std::set<std::string> deleting_ ABSL_GUARDED_BY(mu_);  // ids whose namespaces are given to the background
+  Background background_;                                // last: it ends before what it works on
 };
+
+absl::Status CniPodNetwork::OpenBuiltins() {
+  if (options_.state_db == nullptr) return absl::OkStatus();
+  const auto is_owed = [dir = options_.cni_cache_dir](const std::string& container, const std::string& interface) {
+    return HasCniCache(dir, container, interface);
+  };
+  ASSIGN_OR_RETURN(builtins_, OpenCniBuiltins(*options_.state_db, background_, options_.cni_cache_dir, is_owed));
+  return absl::OkStatus();
+}
+
+absl::Status CniPodNetwork::CheckPrograms(const CniNetworkConfig& network) {
+  CniNetworkConfig programs = network;
+  if (PrefersBuiltins())
+    std::erase_if(programs.plugins, [this](const CniPluginConfig& plugin) { return builtins_->Has(plugin); });
+  return versions_.Check(programs, options_.cni_bin_dirs);
+}
 
 absl::StatusOr<CniNetworkConfig> CniPodNetwork::ChooseNetwork() {
   ASSIGN_OR_RETURN(CniConfigChoice choice, ChooseCniConfig(options_.cni_conf_dir));
@@ -106,11 +140,18 @@ absl::StatusOr<CniNetworkConfig> CniPodNetwork::ChooseNetwork() {
 
 absl::Status CniPodNetwork::Ready() {
   ASSIGN_OR_RETURN(const CniNetworkConfig network, ChooseNetwork());
-  return versions_.Check(network, options_.cni_bin_dirs);
+  return CheckPrograms(network);
 }
 
 absl::StatusOr<std::string> CniPodNetwork::CreateNamespace(const std::string& sandbox_id) {
   RETURN_IF_ERROR(CheckId(sandbox_id));
+  {
+    // Not one that is going.
+    const absl::MutexLock lock(&mu_);
+    const auto gone = [this, &sandbox_id]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return deleting_.count(sandbox_id) == 0; };
+    mu_.Await(absl::Condition(&gone));
+  }
   std::string path = NamespacePath(sandbox_id);
   RETURN_IF_ERROR(CreatePodNamespace(path, interworking_), "network namespace of sandbox ", sandbox_id);
   return path;
@@ -124,11 +165,24 @@ absl::StatusOr<UniqueFd> CniPodNetwork::OpenTap(const std::string& sandbox_id) {
 
 absl::Status CniPodNetwork::DeleteNamespace(const std::string& sandbox_id) {
   RETURN_IF_ERROR(CheckId(sandbox_id));
-  RETURN_IF_ERROR(DeletePodNamespace(NamespacePath(sandbox_id)), "network namespace of sandbox ", sandbox_id);
+  const std::string path = NamespacePath(sandbox_id);
+  if (::access(path.c_str(), F_OK) != 0) return absl::OkStatus();
+  {
+    const absl::MutexLock lock(&mu_);
+    if (!deleting_.insert(sandbox_id).second) return absl::OkStatus();
+  }
+  background_.Run([this, sandbox_id, path] {
+    if (const absl::Status status = DeletePodNamespace(path); !status.ok())
+      spdlog::warn("network namespace of sandbox {} stays until the daemon starts next: {}", sandbox_id,
+                   status.ToString());
+    const absl::MutexLock lock(&mu_);
+    deleting_.erase(sandbox_id);
+  });
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> CniPodNetwork::ListNamespaces() {
+  background_.AwaitIdle(absl::InfiniteFuture());
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(options_.netns_dir.c_str()), ::closedir);
   if (dir == nullptr) return ErrnoStatus(errno, absl::StrCat("list network namespaces in ", options_.netns_dir));
   std::vector<std::string> ids;
@@ -193,9 +247,11 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Setup(const NetworkRequest& requ
   RETURN_IF_ERROR(Teardown(request, deadline));
 
   ASSIGN_OR_RETURN(CniNetworkConfig network, ChooseNetwork(), Name(request));
-  RETURN_IF_ERROR(versions_.Check(network, options_.cni_bin_dirs), Name(request));
+  RETURN_IF_ERROR(CheckPrograms(network), Name(request));
   CniCacheEntry entry;
   ASSIGN_OR_RETURN(entry.attachment, Attachment(request, std::move(network)), Name(request));
+  entry.builtin = PrefersBuiltins();
+  Equip(entry);
   RETURN_IF_ERROR(WriteCniCache(options_.cni_cache_dir, entry), Name(request), ": note what is begun");
 
   const absl::Time begin = absl::Now();
@@ -216,7 +272,7 @@ absl::StatusOr<PodNetworkResult> CniPodNetwork::Setup(const NetworkRequest& requ
 absl::StatusOr<CniCacheEntry> CniPodNetwork::FindEntry(const NetworkRequest& request) {
   absl::StatusOr<CniCacheEntry> entry = ReadCniCache(options_.cni_cache_dir, request.sandbox_id, kPodInterface);
   if (!absl::IsDataLoss(entry.status())) {
-    if (entry.ok()) entry->attachment.environment.bin_dirs = options_.cni_bin_dirs;
+    if (entry.ok()) Equip(*entry);
     return entry;
   }
   // A power cut took the entry. That there is one says that DEL is owed: the present network is the best guess.
@@ -225,6 +281,8 @@ absl::StatusOr<CniCacheEntry> CniPodNetwork::FindEntry(const NetworkRequest& req
   ASSIGN_OR_RETURN(CniNetworkConfig network, ChooseNetwork());
   CniCacheEntry guess;
   ASSIGN_OR_RETURN(guess.attachment, Attachment(request, std::move(network)));
+  guess.builtin = PrefersBuiltins();
+  Equip(guess);
   return guess;
 }
 
@@ -255,7 +313,7 @@ absl::StatusOr<CniAttachment> CniPodNetwork::FindCompleteAttachment(const Networ
                    Name(request));
   if (entry.state == CniCacheState::kPending)
     return absl::NotFoundError(absl::StrCat(Name(request), ": its set-up was begun and never ended"));
-  entry.attachment.environment.bin_dirs = options_.cni_bin_dirs;
+  Equip(entry);
   return std::move(entry.attachment);
 }
 
@@ -291,7 +349,9 @@ absl::StatusOr<std::unique_ptr<PodNetwork>> PodNetwork::Create(PodNetworkOptions
   RETURN_IF_ERROR(MakeFolder(options.cni_cache_dir), "network");
   RETURN_IF_ERROR(MakeFolder(options.netns_dir), "network");
   absl::StatusOr<std::string> cidr = ReadFile(absl::StrCat(options.cni_cache_dir, "/", kPodCidrFile), 4096);
-  return std::make_unique<CniPodNetwork>(std::move(options), interworking, cidr.value_or(""));
+  auto network = std::make_unique<CniPodNetwork>(std::move(options), interworking, cidr.value_or(""));
+  RETURN_IF_ERROR(network->OpenBuiltins(), "network");
+  return network;
 }
 
 }  // namespace podvisor

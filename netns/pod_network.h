@@ -15,6 +15,8 @@
 
 namespace podvisor {
 
+class StateDb;
+
 struct PortMapping {
   std::string protocol;  // "tcp", "udp", "sctp"
   uint16_t container_port = 0;
@@ -81,6 +83,11 @@ struct PodNetworkOptions {
   // "tcfilter": tap and the CNI interface redirect each other at ingress. "macvtap": the tap sits on the CNI interface.
   // "none": there is no tap and the guest gets no interface; the result has the pod's addresses all the same.
   std::string interworking = "tcfilter";
+  // Whether new pods get the daemon's own bridge, host-local, portmap and loopback instead of the programs of those
+  // names. Pods that are there keep what they have.
+  bool cni_builtin = false;
+  // Where the built-in plugins keep addresses and host ports. Outlives the network; null: there are none built in.
+  StateDb* state_db = nullptr;
 };
 
 // The ids that name namespaces may be others than those of sandboxes (a pool's): Setup() finds its namespace by
@@ -104,9 +111,11 @@ class PodNetwork {
   // there is another). It is non-blocking; frames have a virtio-net header of 10 bytes, offloads are off. With
   // interworking "macvtap" the tap is made by Setup(), with "none" there is none: kFailedPrecondition.
   virtual absl::StatusOr<UniqueFd> OpenTap(const std::string& sandbox_id) = 0;
-  // Removes the namespace and all links in it. Success if there is none.
+  // Removes the namespace and all links in it, in the background: the kernel takes tens of milliseconds. A daemon that
+  // is killed before, or can't do it, finds it again by ListNamespaces() when it starts. Success if there is none.
   virtual absl::Status DeleteNamespace(const std::string& sandbox_id) = 0;
-  // Ids of the sandboxes that have a namespace: to find what a killed daemon left.
+  // Ids of the sandboxes that have a namespace: to find what a killed daemon left. Waits for what is being removed in
+  // the background.
   virtual absl::StatusOr<std::vector<std::string>> ListNamespaces() = 0;
 
   // CNI ADD of every plugin in order, then joins the interface to the tap. If it fails, what was done has been undone

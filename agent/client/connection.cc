@@ -184,7 +184,7 @@ void Connection::Read() {
     absl::Status taken = TakeBytes({buffer.data(), static_cast<size_t>(got)});
     if (state_ == State::kEnded) return;  // by a handler
     if (!taken.ok()) {
-      End(Prefix(std::move(taken), absl::StrCat("agent at ", channel_.path)));
+      End(Prefix(taken, absl::StrCat("agent at ", channel_.path)));
       return;
     }
     if (static_cast<size_t>(got) < buffer.size()) break;

@@ -48,7 +48,7 @@ absl::Status FakeGuest::CreateContainer(const grpc::CreateContainerRequest& requ
 }
 
 absl::Status FakeGuest::StartContainer(const grpc::StartContainerRequest& request) {
-  const std::string id = request.container_id();
+  const std::string& id = request.container_id();
   ASSIGN_OR_RETURN(Container * container, FindContainer(id));
   FakeProcess& init = container->init(id);
   // The end of the container's init is the end of its pid namespace.
@@ -214,7 +214,7 @@ agent::v1::ProcessState FakeGuest::StateOf(const std::string& container_id, cons
 void FakeGuest::WaitExit(const agent::v1::WaitExitRequest& request, Answer<agent::v1::ProcessState> answer) {
   auto process = Find(request.container_id(), request.exec_id());
   if (!process.ok()) return answer(process.status());
-  const std::string id = request.container_id();
+  const std::string& id = request.container_id();
   const std::string exec_id = request.exec_id().empty() ? id : request.exec_id();
   (*process)->WaitExit(absl::Milliseconds(request.wait_ms()),
                        [this, id, exec_id, answer = std::move(answer)](const absl::Status& status) {

@@ -42,7 +42,7 @@ def _rules():
     keep = set()
     for tool in ("iptables-save", "ip6tables-save"):
         keep |= {f"{tool}: {line}" for line in _lines(tool) if line.startswith("-A")}
-    return keep
+    return keep | {line for line in _lines("nft", "list", "tables") if " podvisor_" in line}
 
 
 def snapshot():

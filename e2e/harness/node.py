@@ -33,7 +33,8 @@ def source_root():
 class Node:
     """up() and down() may be called any number of times; the folder stays until remove(). PLACE in the overlay is it."""
 
-    def __init__(self, overlay=""):
+    def __init__(self, overlay="", environment=None):
+        self._environment = {**os.environ, **(environment or {})}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="podvisor-e2e.", dir="/tmp"))
         self._overlay = self.folder / "overlay.yaml"
         self._overlay.write_text(overlay.replace("PLACE", str(self.folder)))
@@ -52,7 +53,7 @@ class Node:
     def up(self):
         self._forget_client()
         done = subprocess.run([source_root() / "e2e/up", self.folder, self._overlay], capture_output=True, text=True,
-                              check=False, timeout=300)
+                              check=False, timeout=300, env=self._environment)
         if done.returncode != 0:
             raise AssertionError(f"e2e/up failed: {done.stdout}{done.stderr}\n{self.log_tail()}")
 
@@ -99,13 +100,14 @@ class NodeTest(unittest.TestCase):
     """One daemon for all tests of a class, and a check that the class left nothing on the machine."""
 
     OVERLAY = ""
+    ENVIRONMENT = {}  # of e2e/up
 
     @classmethod
     def setUpClass(cls):
         if os.geteuid() != 0:
             raise Missing("needs root")
         cls.before = machine.snapshot()
-        cls.node = Node(cls.OVERLAY)
+        cls.node = Node(cls.OVERLAY, cls.ENVIRONMENT)
         cls.addClassCleanup(cls._leave_nothing)
         cls.node.up()
         cls.image = cls.node.import_image()

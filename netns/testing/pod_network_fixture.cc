@@ -29,6 +29,11 @@ class PrivateHost : public testing::Environment {
 
 }  // namespace
 
+Plugins& ChosenPlugins() {
+  static Plugins plugins = Plugins::kPrograms;
+  return plugins;
+}
+
 void PodNetworkFixture::SetUp() {
   if (!HostStatus().ok()) GTEST_SKIP() << "no namespaces of our own: " << HostStatus();
   for (const char* plugin : {"bridge", "host-local", "portmap", "ptp"})
@@ -49,7 +54,9 @@ void PodNetworkFixture::TearDown() {
   }
   EXPECT_THAT(*network_->ListNamespaces(), testing::IsEmpty());
   EXPECT_THAT(Leases(), testing::IsEmpty());
-  EXPECT_THAT(Snapshot(), testing::Not(testing::HasSubstr("veth")));
+  EXPECT_THAT(Snapshot(), testing::Not(testing::AnyOf(testing::HasSubstr("veth"), testing::HasSubstr("podvisor_"))));
+  network_.reset();
+  db_.reset();
   RunTool({"/usr/sbin/ip", "link", "delete", kBridge}).IgnoreError();
   std::filesystem::remove_all(dir_);
 }
@@ -63,6 +70,13 @@ std::unique_ptr<PodNetwork> PodNetworkFixture::MakeNetwork(const std::string& in
   options.netns_dir = absl::StrCat(dir_, "/netns");
   options.interworking = interworking;
   options.cni_timeout = cni_timeout;
+  if (db_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<StateDb>> db = StateDb::Open(absl::StrCat(dir_, "/state.db"));
+    EXPECT_OK(db);
+    if (db.ok()) db_ = *std::move(db);
+  }
+  options.state_db = db_.get();
+  options.cni_builtin = IsBuiltin();
   absl::StatusOr<std::unique_ptr<PodNetwork>> network = PodNetwork::Create(options);
   EXPECT_OK(network);
   return network.ok() ? *std::move(network) : nullptr;
@@ -112,7 +126,15 @@ NetworkRequest PodNetworkFixture::MakeSandbox(const std::string& id) {
   return request;
 }
 
-std::string PodNetworkFixture::Snapshot() { return HostSnapshot(dir_); }
+void PodNetworkFixture::Settle() {
+  if (network_ == nullptr) return;
+  EXPECT_OK(network_->ListNamespaces());
+}
+
+std::string PodNetworkFixture::Snapshot() {
+  Settle();
+  return HostSnapshot(dir_);
+}
 
 std::string PodNetworkFixture::SnapshotAfterOnePod() {
   NetworkRequest request = Request("first");
@@ -125,6 +147,7 @@ std::string PodNetworkFixture::SnapshotAfterOnePod() {
 }
 
 std::vector<std::string> PodNetworkFixture::Leases() {
+  Settle();
   std::vector<std::string> leases;
   std::error_code error;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(absl::StrCat(dir_, "/ipam"), error)) {

@@ -1,4 +1,4 @@
-// Tests of PodNetwork with the real plugins, on a host of their own.
+// Tests of PodNetwork on a host of their own, with the plugins' programs or with those that are built in.
 #ifndef PODVISOR_NETNS_TESTING_POD_NETWORK_FIXTURE_H_
 #define PODVISOR_NETNS_TESTING_POD_NETWORK_FIXTURE_H_
 
@@ -8,10 +8,16 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/state_db.h"
 #include "gtest/gtest.h"
 #include "netns/pod_network.h"
 
 namespace podvisor {
+
+enum class Plugins { kPrograms, kBuiltin };
+
+// Of all tests in the binary: programs, unless //netns/testing:builtin_plugins is linked in.
+Plugins& ChosenPlugins();
 
 // Skips where there is no root or are no plugins. Removes all it made, and fails if the network under test left
 // something.
@@ -21,6 +27,8 @@ class PodNetworkFixture : public testing::Test {
 
   void SetUp() override;
   void TearDown() override;
+
+  static bool IsBuiltin() { return ChosenPlugins() == Plugins::kBuiltin; }
 
   std::unique_ptr<PodNetwork> MakeNetwork(const std::string& interworking = "tcfilter",
                                           absl::Duration cni_timeout = absl::Minutes(1));
@@ -38,6 +46,9 @@ class PodNetworkFixture : public testing::Test {
   NetworkRequest MakeSandbox(const std::string& id);
   NetworkRequest Request(const std::string& id);
 
+  // Waits for what networks do in the background.
+  void Settle();
+
   // The host's state where a pod has come and gone: bridge and firewall chains stay by the plugins' design.
   std::string SnapshotAfterOnePod();
   std::string Snapshot();
@@ -48,6 +59,7 @@ class PodNetworkFixture : public testing::Test {
   static absl::Time Soon() { return absl::Now() + absl::Minutes(2); }
 
   std::string dir_;
+  std::unique_ptr<StateDb> db_;  // opened by MakeNetwork()
   std::unique_ptr<PodNetwork> network_;
   std::vector<NetworkRequest> requests_;
 };

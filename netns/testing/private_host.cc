@@ -10,6 +10,7 @@
 #include <fstream>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -64,6 +65,14 @@ std::string HostSnapshot(const std::string& folder) {
     for (absl::string_view line : absl::StrSplit(rules, '\n', absl::SkipEmpty()))
       // Not the dates and the counters of chains.
       if (line[0] == '-') lines.insert(absl::StrCat(tool, " ", line));
+  }
+  const std::string tables = RunTool({"/usr/sbin/nft", "list", "tables"}).value_or("");
+  for (absl::string_view line : absl::StrSplit(tables, '\n', absl::SkipEmpty())) {
+    if (!absl::StrContains(line, " podvisor_")) continue;
+    std::vector<std::string> command = {"/usr/sbin/nft", "list"};
+    for (absl::string_view word : absl::StrSplit(line, ' ')) command.emplace_back(word);
+    for (absl::string_view rule : absl::StrSplit(RunTool(command).value_or("unreadable"), '\n', absl::SkipEmpty()))
+      lines.insert(absl::StrCat("nft ", line, " ", rule));
   }
   std::error_code error;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, error))

@@ -74,7 +74,7 @@ uint32_t NetlinkObject::Number(uint16_t type) const {
 
 std::string NetlinkObject::Text(uint16_t type) const {
   const std::string* bytes = Find(type);
-  return bytes == nullptr ? "" : std::string(bytes->c_str());
+  return bytes == nullptr ? "" : bytes->substr(0, bytes->find('\0'));
 }
 
 absl::StatusOr<NetlinkSocket> NetlinkSocket::Open() {

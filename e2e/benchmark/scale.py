@@ -1,0 +1,47 @@
+"""How daemon memory and List calls grow with the number of sandboxes: on the mock hypervisor, which only pretends."""
+import concurrent.futures
+import os
+import pathlib
+import statistics
+import time
+
+OVERLAY = "hypervisor:\n  type: mock\nnetwork:\n  interworking: none\n"
+
+
+def _pss_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise AssertionError(f"process {pid} has no PSS")
+
+
+def _median_ms(call, times=50):
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken)
+
+
+def grow(subject, sizes):
+    """[(sandboxes, daemon's PSS in MiB, median ms of ListPodSandbox)]; the sandboxes are removed at the end."""
+    def run(number):
+        name = f"scale-{number}"
+        return subject.cri.RunPodSandbox(deadline=600, config={
+            "metadata": {"name": name, "namespace": "bench", "uid": f"{name}-{os.getpid()}"},
+            "labels": {"app": "bench", "number": str(number)}, "linux": {}}).pod_sandbox_id
+
+    def remove(pod):
+        subject.cri.StopPodSandbox(pod_sandbox_id=pod, deadline=600)
+        subject.cri.RemovePodSandbox(pod_sandbox_id=pod, deadline=600)
+
+    pods, rows = [], [(0, _pss_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox))]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        try:
+            for size in sizes:
+                pods += threads.map(run, range(len(pods), size))
+                rows.append((size, _pss_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox)))
+        finally:
+            list(threads.map(remove, pods))
+    return rows
