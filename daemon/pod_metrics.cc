@@ -53,15 +53,27 @@ std::vector<prometheus::MetricFamily> PodMetrics::Collect() const {
   prometheus::MetricFamily proportional =
       Family("podvisor_vmm_proportional_bytes", "The same, with shared pages divided among those who share them.",
              prometheus::MetricType::Gauge);
+  prometheus::MetricFamily guest_private =
+      Family("podvisor_guest_private_bytes", "Resident memory of a sandbox's guest that no other VM shares.",
+             prometheus::MetricType::Gauge);
+  prometheus::MetricFamily guest_shared =
+      Family("podvisor_guest_shared_bytes", "Resident pages of its template that a sandbox's guest has not written.",
+             prometheus::MetricType::Gauge);
   for (const PodSnapshot::VmNumbers& vm : snapshot.vms) {
     const Labels labels = {{"sandbox", vm.sandbox_id}, {"namespace", vm.pod_namespace}, {"pod", vm.pod_name}};
     AddCounter(cpu, labels, absl::ToDoubleSeconds(vm.usage.cpu_time));
     AddGauge(resident, labels, static_cast<double>(vm.usage.resident_bytes));
     AddGauge(proportional, labels, static_cast<double>(vm.usage.proportional_bytes));
+    AddGauge(guest_private, labels, static_cast<double>(vm.usage.guest_private_bytes));
+    AddGauge(guest_shared, labels, static_cast<double>(vm.usage.guest_shared_bytes));
   }
   return {ByState("podvisor_sandboxes", "Sandboxes, by state.", snapshot.sandboxes),
-          ByState("podvisor_containers", "Containers, by state.", snapshot.containers), std::move(cpu),
-          std::move(resident), std::move(proportional)};
+          ByState("podvisor_containers", "Containers, by state.", snapshot.containers),
+          std::move(cpu),
+          std::move(resident),
+          std::move(proportional),
+          std::move(guest_private),
+          std::move(guest_shared)};
 }
 
 }  // namespace podvisor

@@ -64,6 +64,12 @@ class HypervisorContractTest : public testing::TestWithParam<ContractDriver> {
   // Fails the test and returns nullptr if the driver can't.
   std::unique_ptr<Vm> Create(const std::string& id);
   std::unique_ptr<Vm> CreateAndStart(const std::string& id);
+  // The template that the tests make, and VMs that become it or are made of it.
+  TemplateFiles Files();
+  VmSpec SpecOf(const std::string& id, BootMode boot);
+  // Booted as far as its console tells; fails the test and returns nullptr if the driver can't.
+  std::unique_ptr<Vm> BootTemplate();
+  void MakeTemplate();
   // A second driver, as after a restart of the daemon.
   void RestartDaemon();
 

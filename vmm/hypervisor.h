@@ -91,6 +91,10 @@ struct VmUsage {
   absl::Duration cpu_time;          // of the VMM's processes, user and system
   uint64_t resident_bytes = 0;      // RSS of the VMM's processes, guest memory included
   uint64_t proportional_bytes = 0;  // PSS of the same
+  // Of the guest's memory, resident: what this VM alone has, and pages of the template that a clone has read and not
+  // written, which all clones have in common.
+  uint64_t guest_private_bytes = 0;
+  uint64_t guest_shared_bytes = 0;
 };
 
 // One virtual machine. Thread-safe. Its destructor leaves the guest running: a VM outlives the daemon; see Stop().

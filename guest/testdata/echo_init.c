@@ -6,6 +6,7 @@
 //   mount TYPE SRC DIR  "ok"
 //   late                loads /etc/podvisor/modules.late, "ok"
 //   write PATH TEXT     "ok"
+//   dirty MIB           writes so much memory and gives it back, "ok"
 //   panic               never answers
 // Errors are "error: TEXT".
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -114,6 +116,13 @@ static const char* Answer(char* request, char* answer, size_t size) {
     const int error = errno;
     if (fd >= 0) close(fd);
     errno = error;
+    if (result == 0) return "ok";
+  } else if (strcmp(words[0], "dirty") == 0 && words[1] != NULL) {
+    const size_t bytes = (size_t)atoi(words[1]) << 20;
+    char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    result = memory == MAP_FAILED ? -1 : 0;
+    for (size_t at = 0; result == 0 && at < bytes; at += 4096) memory[at] = (char)(at >> 12 | 1);
+    if (result == 0) munmap(memory, bytes);
     if (result == 0) return "ok";
   } else if (strcmp(words[0], "panic") == 0) {
     exit(1);

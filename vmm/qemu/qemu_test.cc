@@ -1,22 +1,14 @@
 // The driver with real VMs. Beyond the contract: what the guest sees, and what errors say.
 #include "vmm/qemu/qemu.h"
 
-#include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -29,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "vmm/qemu/launch.h"
 #include "vmm/qemu/test_guest.h"
+#include "vmm/qemu/test_tap.h"
 
 namespace podvisor {
 namespace {
@@ -244,38 +237,6 @@ TEST_F(QemuTest, EntersItsCgroupBeforeItRuns) {
   }
   EXPECT_EQ(::rmdir(cgroup.c_str()), 0);
 }
-
-// A network namespace with a tap in it, for as long as the object lives; nothing of it is mounted anywhere.
-class TapNamespace {
- public:
-  TapNamespace() {
-    thread_ = std::thread([this] {
-      if (::unshare(CLONE_NEWNET) == 0) {
-        path_ = absl::StrCat("/proc/", ::getpid(), "/task/", ::syscall(SYS_gettid), "/ns/net");
-        tap_ = UniqueFd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-        ifreq request = {};
-        ::strcpy(request.ifr_name, "tap0");
-        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-        if (::ioctl(tap_.get(), TUNSETIFF, &request) != 0) tap_.reset();
-      }
-      made_.Notify();
-      end_.WaitForNotification();
-    });
-    made_.WaitForNotification();
-  }
-  ~TapNamespace() {
-    end_.Notify();
-    thread_.join();
-  }
-  const std::string& path() const { return path_; }
-  int tap() const { return tap_.get(); }
-
- private:
-  std::string path_;
-  UniqueFd tap_;
-  absl::Notification made_, end_;
-  std::thread thread_;
-};
 
 TEST_F(QemuTest, CardIsOnTheTapOfTheNamespace) {
   TapNamespace netns;

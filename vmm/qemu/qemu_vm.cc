@@ -332,7 +332,10 @@ std::string QemuVm::ConsoleTail(size_t max_bytes) {
 
 absl::StatusOr<VmUsage> QemuVm::Usage() {
   if (process_->ended()) return EndedStatus();
-  ASSIGN_OR_RETURN(const VmUsage usage, ProcessUsage(record_.process.pid), "sandbox ", record_.id);
+  std::set<uint64_t> guest_memory = {record_.memory_bytes};
+  if (record_.max_memory_bytes > record_.memory_bytes)
+    guest_memory.insert(record_.max_memory_bytes - record_.memory_bytes);
+  ASSIGN_OR_RETURN(const VmUsage usage, ProcessUsage(record_.process.pid, guest_memory), "sandbox ", record_.id);
   return usage;
 }
 
