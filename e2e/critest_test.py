@@ -62,7 +62,7 @@ class CritestStreamingTest(CritestNode):
 class CritestNriTest(CritestNode):
     def test_nri(self):
         passed = self.critest(r"\bNRI\b", "^$", ("-nri-socket", str(self.node.folder / "nri.sock")))
-        self.assertGreaterEqual(passed, 13)
+        self.assertGreaterEqual(passed, 14)
         self.assertEqual(len(self.node.cri.ListPodSandbox().items), 0)
 
 
