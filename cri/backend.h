@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "cri/streaming/streaming_server.h"
 #include "podmanager/pod_manager.h"
 #include "storage/image_store.h"
 
@@ -17,6 +18,7 @@ enum class CgroupDriver { kCgroupfs, kSystemd };
 struct Backend {
   PodManager* pods = nullptr;
   ImageStore* images = nullptr;
+  StreamingServer* streaming = nullptr;  // null: Exec, Attach and PortForward are refused
   CgroupDriver cgroup_driver = CgroupDriver::kCgroupfs;
   std::string version;  // of podvisor: "0.1.0"
   // Details of a verbose Status: key to JSON text. May be empty.

@@ -73,6 +73,7 @@ grpc::Status Edge::Serve(absl::string_view method, Chatter chatter, grpc::Server
   const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
   Call call;
   call.deadline = Deadline(*context);
+  call.closing = [this] { return closing_.load(); };
   call.cancelled = [context] { return context->IsCancelled(); };
   const absl::Status status = handler(call);
   const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);

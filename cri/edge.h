@@ -5,6 +5,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
+#include <atomic>
 #include <functional>
 
 #include "absl/functional/function_ref.h"
@@ -33,8 +34,12 @@ class Edge {
   grpc::Status Serve(absl::string_view method, Chatter chatter, grpc::ServerContext* context,
                      absl::FunctionRef<absl::Status(Call&)> handler) const;
 
+  // From now on calls see that the server shuts down.
+  void Close() { closing_ = true; }
+
  private:
   RpcObserver observer_;
+  std::atomic<bool> closing_{false};
 };
 
 // The same code; the message is "METHOD: " and what `status` says, cut in the middle if it would not fit into an HTTP/2

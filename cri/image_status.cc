@@ -11,17 +11,18 @@
 
 namespace podvisor::cri {
 
+absl::StatusOr<std::vector<Image>> ImagesMatching(const Backend& backend, const ::runtime::v1::ImageFilter& filter) {
+  if (filter.image().image().empty()) return backend.images->List();
+  absl::StatusOr<Image> image = backend.images->Find(filter.image().image());
+  if (absl::IsNotFound(image.status())) return std::vector<Image>();
+  RETURN_IF_ERROR(image.status());
+  return std::vector<Image>{*std::move(image)};
+}
+
 absl::Status ListImages(const Backend& backend, Call&, const ::runtime::v1::ListImagesRequest& request,
                         ::runtime::v1::ListImagesResponse* response) {
-  const std::string& wanted = request.filter().image().image();
-  if (wanted.empty()) {
-    for (const Image& image : backend.images->List()) ImageToCri(image, response->add_images());
-    return absl::OkStatus();
-  }
-  const absl::StatusOr<Image> image = backend.images->Find(wanted);
-  if (absl::IsNotFound(image.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(image.status());
-  ImageToCri(*image, response->add_images());
+  ASSIGN_OR_RETURN(const std::vector<Image> images, ImagesMatching(backend, request.filter()));
+  for (const Image& image : images) ImageToCri(image, response->add_images());
   return absl::OkStatus();
 }
 

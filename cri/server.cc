@@ -1,5 +1,6 @@
 #include "cri/server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -46,6 +47,8 @@ class GrpcServer final : public Server {
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
+    // A Unix socket's bandwidth need not be probed for: the pings would wake both sides up beside the calls.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder.AddListeningPort(absl::StrCat("unix:", socket_), grpc::InsecureServerCredentials());
     builder.RegisterService(&runtime_);
     builder.RegisterService(&images_);
@@ -59,6 +62,7 @@ class GrpcServer final : public Server {
   }
 
   void Shutdown(absl::Duration drain) override {
+    edge_.Close();
     server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(drain));
     server_->Wait();
     server_.reset();
@@ -67,7 +71,7 @@ class GrpcServer final : public Server {
 
  private:
   const std::string socket_;
-  const Edge edge_;
+  Edge edge_;
   RuntimeService runtime_;
   ImageService images_;
   AdminService admin_;

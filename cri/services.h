@@ -18,20 +18,15 @@ namespace podvisor::cri {
                        [&](Call& call) { return cri::Method(backend_, call, *request, response); }); \
   }
 
-// RPCs that are not built yet.
-#define PODVISOR_REFUSE(Method)                                                            \
-  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request*, \
-                      ::runtime::v1::Method##Response*) override {                         \
-    return Refuse(edge_, #Method, context);                                                \
+// A stream of answers to one request.
+#define PODVISOR_SERVE_STREAM(Method)                                                                                 \
+  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Method##Request* request,                    \
+                      grpc::ServerWriter<::runtime::v1::Method##Response>* writer) override {                         \
+    return edge_.Serve(#Method, Chatter::kQuery, context, [&](Call& call) {                                           \
+      const auto write = [writer](const ::runtime::v1::Method##Response& message) { return writer->Write(message); }; \
+      return cri::Method(backend_, call, *request, write);                                                            \
+    });                                                                                                               \
   }
-#define PODVISOR_REFUSE_STREAM(Method, Request, Response)                          \
-  grpc::Status Method(grpc::ServerContext* context, const ::runtime::v1::Request*, \
-                      grpc::ServerWriter<::runtime::v1::Response>*) override {     \
-    return Refuse(edge_, #Method, context);                                        \
-  }
-
-// kUnimplemented "METHOD: podvisor does not ...".
-grpc::Status Refuse(const Edge& edge, absl::string_view method, grpc::ServerContext* context);
 
 class RuntimeService final : public ::runtime::v1::RuntimeService::Service {
  public:
@@ -53,27 +48,28 @@ class RuntimeService final : public ::runtime::v1::RuntimeService::Service {
   PODVISOR_SERVE(UpdateContainerResources, Chatter::kEvent)
   PODVISOR_SERVE(ReopenContainerLog, Chatter::kEvent)
   PODVISOR_SERVE(ExecSync, Chatter::kQuery)
+  PODVISOR_SERVE(Exec, Chatter::kEvent)
+  PODVISOR_SERVE(Attach, Chatter::kEvent)
+  PODVISOR_SERVE(PortForward, Chatter::kEvent)
   PODVISOR_SERVE(UpdateRuntimeConfig, Chatter::kEvent)
   PODVISOR_SERVE(Status, Chatter::kQuery)
   PODVISOR_SERVE(RuntimeConfig, Chatter::kQuery)
 
-  PODVISOR_REFUSE_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest, StreamPodSandboxesResponse)
-  PODVISOR_REFUSE_STREAM(StreamContainers, StreamContainersRequest, StreamContainersResponse)
-  PODVISOR_REFUSE(Exec)
-  PODVISOR_REFUSE(Attach)
-  PODVISOR_REFUSE(PortForward)
-  PODVISOR_REFUSE(ContainerStats)
-  PODVISOR_REFUSE(ListContainerStats)
-  PODVISOR_REFUSE_STREAM(StreamContainerStats, StreamContainerStatsRequest, StreamContainerStatsResponse)
-  PODVISOR_REFUSE(PodSandboxStats)
-  PODVISOR_REFUSE(ListPodSandboxStats)
-  PODVISOR_REFUSE_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
-  PODVISOR_REFUSE(CheckpointContainer)
-  PODVISOR_REFUSE_STREAM(GetContainerEvents, GetEventsRequest, ContainerEventResponse)
-  PODVISOR_REFUSE(ListMetricDescriptors)
-  PODVISOR_REFUSE(ListPodSandboxMetrics)
-  PODVISOR_REFUSE_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
-  PODVISOR_REFUSE(UpdatePodSandboxResources)
+  PODVISOR_SERVE_STREAM(StreamPodSandboxes)
+  PODVISOR_SERVE_STREAM(StreamContainers)
+  PODVISOR_SERVE(ContainerStats, Chatter::kQuery)
+  PODVISOR_SERVE(ListContainerStats, Chatter::kQuery)
+  PODVISOR_SERVE_STREAM(StreamContainerStats)
+  PODVISOR_SERVE(PodSandboxStats, Chatter::kQuery)
+  PODVISOR_SERVE(ListPodSandboxStats, Chatter::kQuery)
+  PODVISOR_SERVE_STREAM(StreamPodSandboxStats)
+  PODVISOR_SERVE(CheckpointContainer, Chatter::kQuery)
+  grpc::Status GetContainerEvents(grpc::ServerContext* context, const ::runtime::v1::GetEventsRequest* request,
+                                  grpc::ServerWriter<::runtime::v1::ContainerEventResponse>* writer) override;
+  PODVISOR_SERVE(ListMetricDescriptors, Chatter::kQuery)
+  PODVISOR_SERVE(ListPodSandboxMetrics, Chatter::kQuery)
+  PODVISOR_SERVE_STREAM(StreamPodSandboxMetrics)
+  PODVISOR_SERVE(UpdatePodSandboxResources, Chatter::kEvent)
 
  private:
   const Backend backend_;
@@ -91,7 +87,7 @@ class ImageService final : public ::runtime::v1::ImageService::Service {
   PODVISOR_SERVE(RemoveImage, Chatter::kEvent)
   PODVISOR_SERVE(ImageFsInfo, Chatter::kQuery)
 
-  PODVISOR_REFUSE_STREAM(StreamImages, StreamImagesRequest, StreamImagesResponse)
+  PODVISOR_SERVE_STREAM(StreamImages)
 
  private:
   const Backend backend_;
@@ -99,8 +95,7 @@ class ImageService final : public ::runtime::v1::ImageService::Service {
 };
 
 #undef PODVISOR_SERVE
-#undef PODVISOR_REFUSE
-#undef PODVISOR_REFUSE_STREAM
+#undef PODVISOR_SERVE_STREAM
 
 }  // namespace podvisor::cri
 

@@ -77,10 +77,15 @@ absl::StatusOr<Config> LoadConfig(const std::vector<std::string>& files) {
   ReadAll(documents, same, runtime, errors);
   CheckPaths(config, errors);
   CheckPool(config, errors);
+  if (config.streaming.tls_certificate.empty() != config.streaming.tls_key.empty())
+    errors.push_back("streaming.tls_key: must be given with streaming.tls_certificate, and not without it");
+  if (!config.streaming.tls_client_ca.empty() && config.streaming.tls_certificate.empty())
+    errors.push_back("streaming.tls_client_ca: needs streaming.tls_certificate and streaming.tls_key");
   CheckSection("hypervisor", config.hypervisor, errors);
   for (const auto& [name, section] : config.runtimes) CheckSection(absl::StrCat("runtimes.", name), section, errors);
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   if (config.network.cni_cache_dir.empty()) config.network.cni_cache_dir = absl::StrCat(config.state_dir, "/cni");
+  if (config.nri.socket.empty()) config.nri.socket = absl::StrCat(config.run_dir, "/nri.sock");
   if (config.metrics.address_file.empty()) config.metrics.address_file = absl::StrCat(config.run_dir, "/metrics.addr");
   return config;
 }

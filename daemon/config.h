@@ -60,6 +60,12 @@ struct Config {
     std::string address_file;
   } metrics;
   struct {
+    std::string address = "127.0.0.1:0";
+    absl::Duration idle_timeout = absl::Hours(4);
+    int max_connections = 4096;
+    std::string tls_certificate, tls_key, tls_client_ca;
+  } streaming;
+  struct {
     std::string driver = "cgroupfs";
     std::string root = "/sys/fs/cgroup";
     std::string parent = "/podvisor";
@@ -91,6 +97,12 @@ struct Config {
   struct {
     std::string dir;
   } templates;
+  struct {
+    bool enabled = true;
+    std::string socket;
+    absl::Duration registration_timeout = absl::Seconds(5);
+    absl::Duration request_timeout = absl::Seconds(10);
+  } nri;
   AgentSection agent;
   HypervisorSection hypervisor;
   // Runtime handlers by name, besides the default "": each the section `hypervisor` with the handler's own keys over

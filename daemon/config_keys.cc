@@ -7,6 +7,7 @@ constexpr int kMaxVcpus = 240;
 constexpr int kMaxDiskSlots = 24;  // of the 32 slots of a PCI bus
 constexpr int kMaxThreads = 8192;
 constexpr int kMaxPool = 1024;
+constexpr int kMaxConnections = 1 << 20;
 
 void VisitImages(ConfigVisitor& v, Config& config) {
   v.Path("registry_certs_dir", config.images.registry_certs_dir,
@@ -35,6 +36,28 @@ void VisitPool(ConfigVisitor& v, Config& config) {
   v.Number("max", config.pool.max, 0, kMaxPool,
            "Most VMs ready: as many as there were pods asked for within ten seconds of the last five minutes.");
   v.Size("memory", config.pool.memory_bytes, "What all VMs that wait may take together.");
+}
+
+void VisitStreaming(ConfigVisitor& v, Config& config) {
+  v.Text("address", config.streaming.address,
+         "ADDRESS:PORT to serve them on; port 0: any free one. Empty: they are refused. The kubelet has to reach it; "
+         "nobody else has to.");
+  v.Time("idle_timeout", config.streaming.idle_timeout, "A session without a byte for so long is ended.");
+  v.Number("max_connections", config.streaming.max_connections, 1, kMaxConnections,
+           "Clients at once. More are turned away.");
+  v.Path("tls_certificate", config.streaming.tls_certificate, "PEM file. Empty: no TLS.");
+  v.Path("tls_key", config.streaming.tls_key, "PEM file, with tls_certificate.");
+  v.Path("tls_client_ca", config.streaming.tls_client_ca,
+         "PEM file: only clients with a certificate that it has signed. Empty: any client that knows the URL.");
+}
+
+void VisitNri(ConfigVisitor& v, Config& config) {
+  v.Flag("enabled", config.nri.enabled, "Whether plugins may connect.");
+  v.Path("socket", config.nri.socket, "The plugins' socket, for root only. Empty: RUN_DIR/nri.sock.");
+  v.Time("registration_timeout", config.nri.registration_timeout,
+         "From a plugin's connection to its registration. Who is late is closed.");
+  v.Time("request_timeout", config.nri.request_timeout,
+         "One call of a plugin. Who is late is closed, and pods go on without it.");
 }
 
 void VisitAgent(ConfigVisitor& v, AgentSection& agent) {
@@ -163,6 +186,8 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
     keys.Path("address_file", config.metrics.address_file,
               "Gets the HOST:PORT that was chosen. Empty: RUN_DIR/metrics.addr.");
   });
+  v.Section("streaming", "Sessions of exec, attach and port-forward.",
+            [&](ConfigVisitor& keys) { VisitStreaming(keys, config); });
   v.Section("cgroup", "Where the processes of pods are accounted.", [&](ConfigVisitor& keys) {
     keys.OneOf("driver", config.cgroup.driver, {"cgroupfs", "systemd"},
                "Who names pods' cgroups: told to the kubelet.");
@@ -184,6 +209,8 @@ void VisitConfig(ConfigVisitor& v, Config& config) {
   });
   v.Section("pool", "VMs that are started ahead and wait, paused, for pods.",
             [&](ConfigVisitor& keys) { VisitPool(keys, config); });
+  v.Section("nri", "Plugins that have a say in pods and containers (Node Resource Interface).",
+            [&](ConfigVisitor& keys) { VisitNri(keys, config); });
   v.Section("agent", "Patience with the agent in the guest.",
             [&](ConfigVisitor& keys) { VisitAgent(keys, config.agent); });
   v.Section("hypervisor", "How VMs are made.", [&](ConfigVisitor& keys) { VisitHypervisor(keys, config.hypervisor); });

@@ -32,6 +32,20 @@ class ConfigTest : public testing::Test {
   std::vector<std::string> written_;
 };
 
+TEST_F(ConfigTest, StreamingWantsCertificateAndKeyTogether) {
+  const auto good = LoadConfig({Write("good.yaml",
+                                      "streaming:\n  address: 10.0.0.1:10250\n  idle_timeout: 1h\n"
+                                      "  tls_certificate: /c\n  tls_key: /k\n  tls_client_ca: /a\n")});
+  ASSERT_OK(good);
+  EXPECT_EQ(good->streaming.address, "10.0.0.1:10250");
+  EXPECT_EQ(good->streaming.idle_timeout, absl::Hours(1));
+  EXPECT_EQ(good->streaming.tls_client_ca, "/a");
+  EXPECT_THAT(LoadConfig({Write("half.yaml", "streaming:\n  tls_certificate: /c\n")}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, "streaming.tls_key"));
+  EXPECT_THAT(LoadConfig({Write("ca.yaml", "streaming:\n  tls_client_ca: /a\n")}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, "streaming.tls_client_ca"));
+}
+
 TEST_F(ConfigTest, EveryKeyHasADefault) {
   const auto none = LoadConfig({});
   ASSERT_OK(none);

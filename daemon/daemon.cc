@@ -19,10 +19,12 @@
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 #include "cri/server.h"
+#include "cri/streaming/streaming_server.h"
 #include "daemon/hypervisors.h"
 #include "daemon/machine_facts.h"
 #include "daemon/metrics.h"
 #include "daemon/metrics_server.h"
+#include "daemon/nri_hooks.h"
 #include "daemon/pod_metrics.h"
 #include "daemon/run_lock.h"
 #include "daemon/version.h"
@@ -74,12 +76,15 @@ class DaemonImpl final : public Daemon {
 
   ~DaemonImpl() override {
     if (server_ != nullptr) Stop();
+    if (nri_ != nullptr) nri_->Stop();  // its plugins act on pods_
   }
 
   absl::Status Start() {
     RETURN_IF_ERROR(OpenState());
     RETURN_IF_ERROR(MakePodManager());
+    RETURN_IF_ERROR(ServePlugins());
     RETURN_IF_ERROR(ServeMetrics());
+    RETURN_IF_ERROR(ServeStreams());
     RETURN_IF_ERROR(ServeCri());
     pods_->StartFactories();
     if (config_.pid_file.empty()) return absl::OkStatus();
@@ -90,7 +95,9 @@ class DaemonImpl final : public Daemon {
     metrics_server_.reset();
     server_->Shutdown(config_.drain_timeout);
     server_.reset();
+    if (streaming_ != nullptr) streaming_->Shutdown(config_.drain_timeout);
     pods_->Drain(absl::Now() + config_.drain_timeout);
+    if (nri_ != nullptr) nri_->Stop();
     if (!config_.pid_file.empty()) ::unlink(config_.pid_file.c_str());
     ::unlink(config_.metrics.address_file.c_str());
   }
@@ -127,13 +134,25 @@ class DaemonImpl final : public Daemon {
     options.on_agent_call = [this](absl::string_view method, absl::StatusCode code, absl::Duration took) {
       metrics_.OnAgentCall(method, code, took);
     };
+    if (config_.nri.enabled) {
+      nri_ = NriHooks::Create(*loop_, {.runtime_version = kVersion,
+                                       .registration_timeout = config_.nri.registration_timeout,
+                                       .request_timeout = config_.nri.request_timeout});
+    }
     PodManagerParts parts;
+    parts.hooks = nri_.get();
     parts.loop = loop_.get();
     parts.db = db_.get();
     parts.network = network_.get();
     parts.images = images_.get();
     ASSIGN_OR_RETURN(pods_, PodManagerImpl::Create(std::move(options), parts), "pods");
     return absl::OkStatus();
+  }
+
+  absl::Status ServePlugins() {
+    if (nri_ == nullptr) return absl::OkStatus();
+    RETURN_IF_ERROR(MakeFolder(std::filesystem::path(config_.nri.socket).parent_path()));
+    return Prefix(nri_->Serve(config_.nri.socket, *pods_), "nri.socket");
   }
 
   absl::Status ServeMetrics() {
@@ -146,10 +165,24 @@ class DaemonImpl final : public Daemon {
                   "metrics.address_file");
   }
 
+  absl::Status ServeStreams() {
+    if (config_.streaming.address.empty()) return absl::OkStatus();
+    cri::StreamingOptions options;
+    options.address = config_.streaming.address;
+    options.tls_certificate = config_.streaming.tls_certificate;
+    options.tls_key = config_.streaming.tls_key;
+    options.tls_client_ca = config_.streaming.tls_client_ca;
+    options.idle_timeout = config_.streaming.idle_timeout;
+    options.max_connections = static_cast<size_t>(config_.streaming.max_connections);
+    ASSIGN_OR_RETURN(streaming_, cri::StreamingServer::Start(*loop_, *pods_, std::move(options)));
+    return absl::OkStatus();
+  }
+
   absl::Status ServeCri() {
     cri::Backend backend;
     backend.pods = pods_.get();
     backend.images = images_.get();
+    backend.streaming = streaming_.get();
     backend.cgroup_driver =
         config_.cgroup.driver == "systemd" ? cri::CgroupDriver::kSystemd : cri::CgroupDriver::kCgroupfs;
     backend.version = kVersion;
@@ -176,9 +209,11 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<PodNetwork> network_;
   std::unique_ptr<ImageStore> images_;
   std::unique_ptr<Hypervisors> hypervisors_;
+  std::unique_ptr<NriHooks> nri_;
   std::unique_ptr<PodManagerImpl> pods_;
   std::shared_ptr<PodMetrics> pod_metrics_;
   std::unique_ptr<MetricsServer> metrics_server_;
+  std::unique_ptr<cri::StreamingServer> streaming_;
   std::unique_ptr<cri::Server> server_;
 };
 

@@ -10,26 +10,30 @@ FOCUS = "|".join(("Runtime info", "Idempotence", "PodSandbox.*basic operations",
 SKIP = "stats|metrics"
 
 
-class CritestTest(NodeTest):
+class CritestNode(NodeTest):
     @classmethod
     def setUpClass(cls):
         clients()
         cls.enterClassContext(registry.serving())
         super().setUpClass()
 
-    def test_groups(self):
+    def critest(self, focus, skip="", flags=()):
+        """Runs the specs; fails unless all pass. Returns how many."""
         report = self.node.folder / "critest.xml"
         done = subprocess.run([clients() / "bin/critest", "-config", "/dev/null", "-runtime-endpoint",
-                               "unix://" + self.node.socket, "-ginkgo.junit-report", report, "-ginkgo.focus", FOCUS,
-                               "-ginkgo.skip", SKIP, "-ginkgo.no-color"],
+                               "unix://" + self.node.socket, "-ginkgo.junit-report", report, "-ginkgo.focus", focus,
+                               "-ginkgo.skip", skip, "-ginkgo.no-color", *flags],
                               capture_output=True, text=True, check=False, timeout=1500, cwd=self.node.folder)
         ran = [case for case in ElementTree.parse(report).getroot().iter("testcase") if case.get("status") != "skipped"]
         failed = [case.get("name") for case in ran if case.get("status") not in ("passed",)]
         self.assertEqual(failed, [], done.stdout[-8000:] + self.node.log_tail())
-        self.assertGreater(len(ran), 20)
         self.assertEqual(done.returncode, 0, done.stdout[-4000:])
         print(f"critest: {len(ran)} specs passed", flush=True)
+        return len(ran)
+
+    def tearDown(self):
         self._remove_segments_of_critest()
+        super().tearDown()
 
     def _remove_segments_of_critest(self):
         """critest leaves two shared memory segments on the host (its own ipcmk): not ours, removed here."""
@@ -39,4 +43,27 @@ class CritestTest(NodeTest):
                 subprocess.run(["ipcrm", "-m", words[1]], check=False)
 
 
-del NodeTest
+class CritestTest(CritestNode):
+    def test_groups(self):
+        self.assertGreater(self.critest(FOCUS, SKIP), 20)
+
+
+class CritestStreamingTest(CritestNode):
+    """Exec and attach: each way of exec, with its protocols."""
+    SKIP = "portforward"
+
+    def test_spdy(self):
+        self.assertEqual(self.critest("Streaming", self.SKIP), 3)
+
+    def test_websocket(self):
+        self.assertEqual(self.critest("Streaming", self.SKIP, ("-websocket-exec", "-websocket-attach")), 3)
+
+
+class CritestNriTest(CritestNode):
+    def test_nri(self):
+        passed = self.critest(r"\bNRI\b", "^$", ("-nri-socket", str(self.node.folder / "nri.sock")))
+        self.assertGreaterEqual(passed, 14)
+        self.assertEqual(len(self.node.cri.ListPodSandbox().items), 0)
+
+
+del NodeTest, CritestNode

@@ -18,6 +18,7 @@ Container::Container(ContainerRecord record, std::shared_ptr<Sandbox> sandbox, R
       config_(std::make_shared<const ContainerConfig>(record.config())),
       sandbox_(std::move(sandbox)),
       store_(store),
+      told_(StageOf(FromRecord(record.phase()))),
       phase_(FromRecord(record.phase())),
       record_(std::move(record)) {
   // Recovered: an earlier daemon has told of its end.

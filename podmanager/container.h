@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "podmanager/container_state.h"
+#include "podmanager/events/life_stage.h"
 #include "podmanager/exit_watch.h"
 #include "podmanager/io/container_log.h"
 #include "podmanager/record_store.h"
@@ -72,6 +73,9 @@ class Container {
 
   // Set once, when the creation has ended, and been undone if it failed.
   Outcome& created() { return created_; }
+  // How much of its life has been told by events; PodContext::telling guards it.
+  LifeStage told() const { return told_; }
+  void set_told(LifeStage stage) const { told_ = stage; }
   Turns& turns() { return turns_; }                    // creation, start, removal: one at a time
   absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told that it ended
 
@@ -88,6 +92,7 @@ class Container {
 
   Outcome created_;
   Turns turns_;
+  mutable LifeStage told_;
   absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database

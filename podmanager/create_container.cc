@@ -17,12 +17,15 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/ids.h"
+#include "podmanager/image_volumes.h"
 #include "podmanager/paths.h"
 #include "podmanager/spec/container_spec.h"
+#include "podmanager/spec/guest_paths.h"
 #include "podmanager/spec/sandbox_spec.h"
 #include "podmanager/spec/seccomp.h"
 #include "podmanager/tell_hooks.h"
 #include "podmanager/validate.h"
+#include "podmanager/vm_size.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -77,6 +80,9 @@ class Creation {
     RETURN_IF_ERROR(RecordIntent());
     ASSIGN_OR_RETURN(RootfsLease lease, Lease());
     ASSIGN_OR_RETURN(grpc::CreateContainerRequest request, BuildRequest(lease));
+    // The pod's own limits have sized the VM; where they do not cover the containers, it does what it can.
+    if (absl::Status fitted = FitVm(context_, *container_->sandbox(), Fit::kGrow); !fitted.ok())
+      spdlog::warn("container {}: the VM does not grow for it: {}", container_->id(), fitted.ToString());
     RETURN_IF_ERROR(CallAgent(request));
     return container_->TransitionTo(ContainerPhase::kCreated, [&](ContainerRecord& record) {
       record.set_image_id(lease.image.id);
@@ -112,28 +118,40 @@ class Creation {
     return lease;
   }
 
-  // Names in the sandbox's shared folder, in the order of the mounts.
+  // In the order of the mounts: the name of a host path in the sandbox's shared folder, the guest's path of an image
+  // volume.
   std::vector<std::string> MountNames() const {
     std::vector<std::string> names;
     for (size_t i = 0; i < static_cast<size_t>(config_.mounts_size()); ++i) {
-      names.push_back(SharedMountName(container_->id(), i));
+      const MountConfig& mount = config_.mounts(static_cast<int>(i));
+      if (mount.image().empty()) {
+        names.push_back(SharedMountName(container_->id(), i));
+      } else {
+        const std::string folder = GuestImageVolume(container_->id(), i);
+        names.push_back(mount.image_sub_path().empty() ? folder : absl::StrCat(folder, "/", mount.image_sub_path()));
+      }
     }
     return names;
   }
 
+  // Those of host paths.
   absl::Status BindMounts(const std::vector<std::string>& names) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      const MountConfig& mount = config_.mounts(static_cast<int>(i));
+      if (mount.image().empty()) RETURN_IF_ERROR(BindHostPath(mount, names[i]));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status BindHostPath(const MountConfig& mount, const std::string& name) {
     const Sandbox& sandbox = *container_->sandbox();
-    if (config_.mounts().empty()) return absl::OkStatus();
     if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
       return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
                                                    "\" can't share folders with the guest"));
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
-    for (size_t i = 0; i < names.size(); ++i) {
-      const MountConfig& mount = config_.mounts(static_cast<int>(i));
-      RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
-      RETURN_IF_ERROR(shared.Bind(mount.host_path(), names[i], Access(mount)), "mount of ", mount.host_path());
-    }
+    RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
+    RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount)), "mount of ", mount.host_path());
     return absl::OkStatus();
   }
 
@@ -194,6 +212,7 @@ class Creation {
     RETURN_IF_ERROR(AskHooks(input));
     input.mount_names = MountNames();
     RETURN_IF_ERROR(BindMounts(input.mount_names));
+    ASSIGN_OR_RETURN(input.volume_disks, AttachImageVolumes(context_, *container_, *guest_.vm));
     return BuildCreateContainer(input);
   }
 

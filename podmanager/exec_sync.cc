@@ -13,11 +13,7 @@ absl::StatusOr<ExecResult> PodManagerImpl::ExecSync(const std::string& id, const
                                                     absl::Duration timeout, absl::Time deadline) {
   RETURN_IF_ERROR(CheckAccepting());
   if (command.empty()) return absl::InvalidArgumentError(absl::StrCat("container ", id, ": exec: cmd is empty"));
-  ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindContainer(id));
-  if (container->phase() != ContainerPhase::kRunning) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("container ", container->id(), " is ", Name(container->phase()), ": exec needs a running one"));
-  }
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindRunningContainer(id, "exec"));
   const Sandbox& sandbox = *container->sandbox();
   ASSIGN_OR_RETURN(const Sandbox::Guest guest, ReadyGuest(sandbox), "container ", container->id());
   grpc::Process process;

@@ -63,7 +63,8 @@ Orphans FindOrphans(PodContext& context) {
     spdlog::error("left-over network namespaces can't be looked for: {}", ids.status().ToString());
   }
   for (const std::string& holder : context.images.LeaseHolders()) {
-    if (containers.count(holder) == 0) orphans.lease_holders.insert(holder);
+    // A container's own image has its id, an image volume "ID/volume/INDEX".
+    if (containers.count(holder.substr(0, holder.find('/'))) == 0) orphans.lease_holders.insert(holder);
   }
   if (absl::StatusOr<std::vector<StateDb::Row>> rows = context.db.Scan(kLogCheckpointTable); rows.ok()) {
     for (const StateDb::Row& row : *rows) {

@@ -12,12 +12,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/client/agent_client.h"
 #include "base/event_loop.h"
 #include "base/state_db.h"
 #include "netns/pod_network.h"
 #include "podmanager/container.h"
+#include "podmanager/events/event_hub.h"
 #include "podmanager/factory/factories.h"
 #include "podmanager/hooks.h"
 #include "podmanager/host_cgroup.h"
@@ -95,6 +97,9 @@ struct PodContext {
   NameIndex<Container> containers{"container"};
   // The daemon goes down: what fails from here on fails because of that, and is not held against the pods.
   std::atomic<bool> stopping{false};
+  EventHub events;
+  // Events come in order because they are made one at a time. Taken before all locks named above.
+  absl::Mutex telling;
   RequestGate requests;
   std::vector<PoolRecord> left_pool_vms;  // of an earlier daemon, from the recovery until the factories start
   Factories factories;                    // uses the tasks, but not before the constructor has ended
@@ -106,12 +111,9 @@ struct PodContext {
     if (options.on_stage) options.on_stage(stage, code, end - start);
   }
 
-  void Changed(const Sandbox& sandbox) const {
-    if (options.on_change) options.on_change(sandbox.id(), "");
-  }
-  void Changed(const Container& container) const {
-    if (options.on_change) options.on_change(container.sandbox()->id(), container.id());
-  }
+  // Something about it is another than before, and can be seen already: tells listeners of events, and `on_change`.
+  void Changed(const Sandbox& sandbox);
+  void Changed(const Container& container);
 
  private:
   static CgroupPlan PoolCgroup(const PodManagerOptions& options) {

@@ -13,41 +13,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "podmanager/config.pb.h"
+#include "podmanager/events/event_stream.h"
+#include "podmanager/stats/usage.h"
+#include "podmanager/statuses.h"
+#include "podmanager/stream_session.h"
 
 namespace podvisor {
-
-enum class SandboxState { kReady, kNotReady };  // as CRI shows them; finer ones are inside
-enum class ContainerState { kCreated, kRunning, kExited, kUnknown };
-
-struct SandboxStatus {
-  std::string id;
-  std::shared_ptr<const SandboxConfig> config;  // never null; immutable, shared with the pod manager
-  std::string runtime_handler;
-  SandboxState state = SandboxState::kNotReady;
-  std::string reason;  // why it is not ready, for people
-  absl::Time created_at;
-  std::vector<std::string> ips;             // primary first
-  std::map<std::string, std::string> info;  // verbose: key to JSON text
-};
-
-struct ContainerStatus {
-  std::string id;
-  std::string sandbox_id;
-  std::shared_ptr<const ContainerConfig> config;  // likewise
-  ContainerState state = ContainerState::kUnknown;
-  absl::Time created_at, started_at, finished_at;  // InfinitePast() if not yet
-  int exit_code = 0;
-  std::string reason;  // "Completed", "Error", "OOMKilled", "StartError", "SandboxDied"...
-  std::string message;
-  std::string image_id;  // Image::id
-  std::string image_ref;
-  std::string log_path;  // absolute, empty if none was asked for
-  // The effective user in the container.
-  int64_t uid = 0, gid = 0;
-  std::vector<int64_t> supplemental_groups;
-  Resources resources;
-  std::map<std::string, std::string> info;  // verbose
-};
 
 // Empty members match all. `id` may be a prefix.
 struct SandboxFilter {
@@ -64,9 +35,18 @@ struct ContainerFilter {
 
 enum class Detail { kBrief, kVerbose };
 
+// How long a call for figures waits for guests, all of them together.
+inline constexpr absl::Duration kUsagePatience = absl::Seconds(3);
+
 struct ExecResult {
   std::string out, err;  // at most 16 MiB each; what exceeds it is dropped
   int exit_code = 0;
+};
+
+// Which of a program's streams a client wants to have. With a terminal there is no stderr.
+struct StreamOptions {
+  bool tty = false;
+  bool want_stdin = false, want_stdout = false, want_stderr = false;
 };
 
 // What a Status call shows of one runtime handler.
@@ -117,11 +97,37 @@ class PodManager {
   // kDeadlineExceeded after `timeout` (zero: none), the process killed.
   virtual absl::StatusOr<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command,
                                               absl::Duration timeout, absl::Time deadline) = 0;
+  // Streams for a client that reads and writes as it likes. None of these blocks, and all may be called from the event
+  // loop. What only the guest can say comes by peer->Finish().
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> StartExec(const std::string& id,
+                                                                   const std::vector<std::string>& command,
+                                                                   const StreamOptions& options,
+                                                                   std::shared_ptr<StreamPeer> peer) = 0;
+  // The container's own process, from now on. Its end is Finish(0). `options.tty` is the container's own setting.
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> Attach(const std::string& id, const StreamOptions& options,
+                                                                std::shared_ptr<StreamPeer> peer) = 0;
+  // A TCP connection to a port on the loopback address of the pod.
+  virtual absl::StatusOr<std::shared_ptr<StreamSession>> DialPort(const std::string& sandbox_id, uint16_t port,
+                                                                  std::shared_ptr<StreamPeer> peer) = 0;
   // The new file exists when this returns.
   virtual absl::Status ReopenContainerLog(const std::string& id) = 0;
   // Zero or empty members of `resources` leave what is.
   virtual absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
                                                 absl::Time deadline) = 0;
+  // Of the pod as a whole: its VM takes the size that they ask for, in place. Likewise for members that are zero.
+  virtual absl::Status UpdateSandboxResources(const std::string& id, const Resources& overhead,
+                                              const Resources& resources, absl::Time deadline) = 0;
+
+  // What a ready sandbox and its containers use. Asks its guest unless it has answered within the last second; waits
+  // for it kUsagePatience at most, then the last figures known stand, which may be none. kFailedPrecondition for a
+  // sandbox that is not ready.
+  virtual absl::StatusOr<PodUsage> GetUsage(const std::string& sandbox_id, Detail detail, absl::Time deadline) = 0;
+  // The same of all ready sandboxes, whose guests are asked at once: one that hangs delays the others by
+  // kUsagePatience, no more. Members `state` and `id` of the filter as in ListSandboxes().
+  virtual std::vector<PodUsage> ListUsage(const SandboxFilter& filter, Detail detail, absl::Time deadline) = 0;
+
+  // Every change from here on. See event_stream.h. kResourceExhausted with too many listeners.
+  virtual absl::StatusOr<std::unique_ptr<EventStream>> SubscribeEvents() = 0;
 };
 
 }  // namespace podvisor

@@ -99,6 +99,14 @@ absl::StatusOr<std::shared_ptr<Container>> PodManagerImpl::FindContainer(const s
   return container;
 }
 
+absl::StatusOr<std::shared_ptr<Container>> PodManagerImpl::FindRunningContainer(const std::string& id,
+                                                                                absl::string_view what) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container, FindContainer(id));
+  if (container->phase() == ContainerPhase::kRunning) return container;
+  return absl::FailedPreconditionError(absl::StrCat("container ", container->id(), " is ", Name(container->phase()),
+                                                    ": ", what, " needs a running one"));
+}
+
 absl::Status PodManagerImpl::RuntimeReady() {
   RETURN_IF_ERROR(CheckAccepting());
   const RuntimeHandler& handler = context_.options.handlers.at("");
@@ -220,6 +228,15 @@ absl::Status PodManagerImpl::UpdateContainerResources(const std::string& id, con
   return context_.tasks.Perform(
       deadline, absl::StrCat("update of container ", container->id()),
       [this, container, resources] { return UpdateContainerInGuest(context_, container, resources); });
+}
+
+absl::Status PodManagerImpl::UpdateSandboxResources(const std::string& id, const Resources& overhead,
+                                                    const Resources& resources, absl::Time deadline) {
+  RETURN_IF_ERROR(CheckAccepting());
+  ASSIGN_OR_RETURN(std::shared_ptr<Sandbox> sandbox, FindSandbox(id));
+  return context_.tasks.Perform(
+      deadline, absl::StrCat("update of sandbox ", sandbox->id()),
+      [this, sandbox, overhead, resources] { return UpdateSandbox(context_, sandbox, overhead, resources); });
 }
 
 absl::Status PodManagerImpl::UpdateForHook(const std::string& id, const Resources& resources, absl::Time deadline) {

@@ -91,17 +91,34 @@ class PodManagerImpl final : public PodManager {
 
   absl::StatusOr<ExecResult> ExecSync(const std::string& id, const std::vector<std::string>& command,
                                       absl::Duration timeout, absl::Time deadline) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> StartExec(const std::string& id,
+                                                           const std::vector<std::string>& command,
+                                                           const StreamOptions& options,
+                                                           std::shared_ptr<StreamPeer> peer) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> Attach(const std::string& id, const StreamOptions& options,
+                                                        std::shared_ptr<StreamPeer> peer) override;
+  absl::StatusOr<std::shared_ptr<StreamSession>> DialPort(const std::string& sandbox_id, uint16_t port,
+                                                          std::shared_ptr<StreamPeer> peer) override;
   absl::Status ReopenContainerLog(const std::string& id) override;
   absl::Status UpdateContainerResources(const std::string& id, const Resources& resources,
                                         absl::Time deadline) override;
+  absl::Status UpdateSandboxResources(const std::string& id, const Resources& overhead, const Resources& resources,
+                                      absl::Time deadline) override;
+
+  absl::StatusOr<PodUsage> GetUsage(const std::string& sandbox_id, Detail detail, absl::Time deadline) override;
+  std::vector<PodUsage> ListUsage(const SandboxFilter& filter, Detail detail, absl::Time deadline) override;
+  absl::StatusOr<std::unique_ptr<EventStream>> SubscribeEvents() override;
 
  private:
   PodManagerImpl(PodManagerOptions options, PodManagerParts parts) : context_(std::move(options), parts) {}
 
   absl::Status CheckAccepting() const;
+  static bool Matches(const Sandbox& sandbox, const SandboxFilter& filter);
   // A sandbox that clients may see, by id or prefix.
   absl::StatusOr<std::shared_ptr<Sandbox>> FindSandbox(const std::string& id);
   absl::StatusOr<std::shared_ptr<Container>> FindContainer(const std::string& id);
+  // `what` is what needs it to run: "exec".
+  absl::StatusOr<std::shared_ptr<Container>> FindRunningContainer(const std::string& id, absl::string_view what);
   // No calls to guests from here on, and no callbacks of theirs.
   void LetGoOfGuests();
 

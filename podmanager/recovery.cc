@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "podmanager/container_operations.h"
+#include "podmanager/image_volumes.h"
 #include "podmanager/orphans.h"
 #include "podmanager/sandbox_operations.h"
 
@@ -195,6 +196,7 @@ Containers ListContainers(PodContext& context, const Sandboxes& sandboxes, std::
     if (!record.disk_path().empty()) {
       sandbox->second->disks().Restore(record.disk_path(), record.disk_id(), record.id());
     }
+    RestoreImageVolumes(record, sandbox->second->disks());
     auto container = std::make_shared<Container>(std::move(record), sandbox->second, context.store);
     const std::string name = ContainerName(sandbox->first, container->config());
     if (context.containers.InsertOrFindHolder(name, container) != nullptr) {

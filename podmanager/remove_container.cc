@@ -5,8 +5,10 @@
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
 #include "podmanager/container_operations.h"
+#include "podmanager/image_volumes.h"
 #include "podmanager/paths.h"
 #include "podmanager/tell_hooks.h"
+#include "podmanager/vm_size.h"
 #include "storage/shared_folder.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -29,6 +31,7 @@ absl::Status ReleaseInGuest(PodContext& context, Container& container, const San
   if (const std::string disk_path = container.record().disk_path(); !disk_path.empty()) {
     RETURN_IF_ERROR(sandbox->disks().Detach(*guest.vm, disk_path, container.id()));
   }
+  RETURN_IF_ERROR(DetachImageVolumes(container, *guest.vm));
   if (!sandbox->handler()->hypervisor->capabilities().shared_folder) return absl::OkStatus();
   SharedFolder shared(SandboxSharedDir(context.options.run_dir, sandbox->id()));
   for (int i = 0; i < container.effective_config().mounts_size(); ++i) {
@@ -50,6 +53,7 @@ absl::Status ReleaseContainer(PodContext& context, Container& container) {
     }
   }
   RETURN_IF_ERROR(context.images.Release(container.id()), "container ", container.id(), ": release image");
+  RETURN_IF_ERROR(ReleaseImageVolumes(context, container));
   return ContainerLog::Forget(context.db, container.id());
 }
 
@@ -69,6 +73,11 @@ absl::Status RemoveContainerFromGuest(PodContext& context, const std::shared_ptr
   RETURN_IF_ERROR(context.store.DeleteContainer(container->id()));
   context.containers.Erase(container->id());
   spdlog::info("container {}: removed", container->id());
+  if (container->sandbox()->phase() == SandboxPhase::kReady) {
+    // Not worth failing the removal for: the next change tries again.
+    if (absl::Status fitted = FitVm(context, *container->sandbox(), Fit::kExactly); !fitted.ok())
+      spdlog::warn("sandbox {}: the VM keeps its size: {}", container->sandbox()->id(), fitted.ToString());
+  }
   context.Changed(*container);
   return absl::OkStatus();
 }

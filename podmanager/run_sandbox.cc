@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,31 +16,11 @@
 #include "podmanager/network_request.h"
 #include "podmanager/sandbox_operations.h"
 #include "podmanager/tell_hooks.h"
+#include "podmanager/vm_size.h"
 
 namespace podvisor {
 
 namespace {
-
-// What the VM gets at boot: the handler's, or what the pod's own limits ask for, within the handler's bounds.
-int BootVcpus(const RuntimeHandler& handler, const Resources& pod) {
-  int vcpus = handler.vcpus;
-  if (pod.cpu_quota() > 0 && pod.cpu_period() > 0) {
-    const double cpus = static_cast<double>(pod.cpu_quota()) / static_cast<double>(pod.cpu_period());
-    vcpus = std::max(vcpus, static_cast<int>(std::min(std::ceil(cpus), 1024.0)));
-  }
-  const int driver_max = handler.hypervisor->capabilities().max_vcpus;
-  return std::min({vcpus, driver_max, handler.max_vcpus > 0 ? handler.max_vcpus : driver_max});
-}
-
-uint64_t BootMemory(const RuntimeHandler& handler, const Resources& pod) {
-  uint64_t bytes = handler.memory_bytes;
-  if (pod.memory_limit_bytes() > 0) {
-    constexpr uint64_t kMiB = 1 << 20;
-    const uint64_t wanted = static_cast<uint64_t>(pod.memory_limit_bytes()) + handler.guest_overhead_bytes;
-    bytes = std::max(bytes, (wanted + kMiB - 1) / kMiB * kMiB);
-  }
-  return handler.max_memory_bytes > 0 ? std::min(bytes, handler.max_memory_bytes) : bytes;
-}
 
 // Only what Reserve() looks at.
 VmOrder Order(const RuntimeHandler& handler, const SandboxRecord& record) {
@@ -288,8 +267,11 @@ std::shared_ptr<Sandbox> ReserveSandbox(PodContext& context, const SandboxConfig
   record.set_runtime_handler(handler.name);
   record.set_phase(SandboxRecord::CREATING);
   record.set_created_at_ns(absl::ToUnixNanos(context.timestamps.Next()));
-  record.set_vcpus(BootVcpus(handler, config.resources()));
-  record.set_memory_bytes(BootMemory(handler, config.resources()));
+  *record.mutable_resources() = config.resources();
+  *record.mutable_overhead() = config.overhead();
+  const VmSize size = BootSize(handler, config.resources());
+  record.set_vcpus(size.vcpus);
+  record.set_memory_bytes(size.memory_bytes);
   std::shared_ptr<ReservedVm> reserved = context.factories.factory().Reserve(Order(handler, record));
   record.set_id(reserved != nullptr ? reserved->site.id : RandomId());
   auto sandbox = std::make_shared<Sandbox>(std::move(record), &handler, context.store);

@@ -20,6 +20,7 @@ Sandbox::Sandbox(SandboxRecord record, const RuntimeHandler* handler, RecordStor
       handler_name_(record.runtime_handler()),
       handler_(handler),
       store_(store),
+      told_(StageOf(FromRecord(record.phase()))),
       phase_(FromRecord(record.phase())),
       record_(std::move(record)) {}
 

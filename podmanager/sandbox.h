@@ -14,12 +14,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/client/agent_client.h"
+#include "podmanager/events/life_stage.h"
 #include "podmanager/record_store.h"
 #include "podmanager/records.pb.h"
 #include "podmanager/runtime_handler.h"
 #include "podmanager/sandbox_disks.h"
 #include "podmanager/sandbox_state.h"
 #include "podmanager/stage_trace.h"
+#include "podmanager/stats/usage_history.h"
 #include "podmanager/task_group.h"
 #include "podmanager/turn.h"
 #include "vmm/hypervisor.h"
@@ -76,11 +78,16 @@ class Sandbox {
 
   // Set once, when the creation has ended, and been undone if it failed.
   Outcome& created() { return created_; }
+  // How much of its life has been told by events; PodContext::telling guards it.
+  LifeStage told() const { return told_; }
+  void set_told(LifeStage stage) const { told_ = stage; }
   Turns& turns() { return turns_; }           // creation, stop, removal: one at a time
   Gate& containers() { return containers_; }  // open for what is done to its containers until it is stopped
   SandboxDisks& disks() { return disks_; }
   StageTrace& trace() { return trace_; }
   const StageTrace& trace() const { return trace_; }
+  UsageHistory& usage() { return usage_; }
+  Turns& sizing() { return sizing_; }                  // of the VM; taken after the others, as the last
   absl::once_flag& stop_told() { return stop_told_; }  // hooks have been told of the stop
 
  private:
@@ -94,9 +101,12 @@ class Sandbox {
 
   Outcome created_;
   Turns turns_;
+  mutable LifeStage told_;
   Gate containers_;
   SandboxDisks disks_;
   StageTrace trace_;  // of its start, if that was by this daemon
+  UsageHistory usage_;
+  Turns sizing_;
   absl::once_flag stop_told_;
 
   mutable absl::Mutex mu_;  // a leaf but for the state database

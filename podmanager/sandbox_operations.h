@@ -36,6 +36,10 @@ absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbo
 // remove_sandbox.cc: stopped first if need be; containers and record gone.
 absl::Status RemoveSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox);
 
+// update_container.cc: of the pod as a whole; its VM takes the size that follows.
+absl::Status UpdateSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox, const Resources& overhead,
+                           const Resources& resources);
+
 // The VM ended by itself: the sandbox is kFailed, its containers have exited. Does not block for long.
 void HandleVmExit(PodContext& context, const std::shared_ptr<Sandbox>& sandbox);
 // Arms the VM's exit watch to do so.

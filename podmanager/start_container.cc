@@ -139,6 +139,7 @@ void ResolveStart(PodContext& context, const std::shared_ptr<Container>& contain
     return MarkStartError(context, *container, Annotate(std::move(status), "interrupted by a restart of podvisord"));
   }
   if (const auto exit = container->watchers().exit) exit->Arm();
+  context.Changed(*container);
 }
 
 absl::Status WatchContainer(PodContext& context, const std::shared_ptr<Container>& container, LogFailure log_failure) {

@@ -6,12 +6,12 @@
 #include "base/status_macros.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/pod_manager_impl.h"
+#include "podmanager/show.h"
+#include "podmanager/vm_size.h"
 
 namespace podvisor {
 
 namespace {
-
-absl::Time TimeOf(int64_t nanos) { return nanos == 0 ? absl::InfinitePast() : absl::FromUnixNanos(nanos); }
 
 template <typename Map>
 bool HasLabels(const Map& labels, const std::map<std::string, std::string>& wanted) {
@@ -25,8 +25,8 @@ std::string SandboxInfo(const Sandbox& sandbox, const SandboxRecord& record) {
   nlohmann::json info = {{"phase", std::string(Name(FromRecord(record.phase())))},
                          {"runtimeHandler", record.runtime_handler()},
                          {"netns", record.netns_path()},
-                         {"vcpus", record.vcpus()},
-                         {"memoryBytes", record.memory_bytes()},
+                         {"vcpus", SizeNow(record).vcpus},
+                         {"memoryBytes", SizeNow(record).memory_bytes},
                          {"agent", record.agent() == AGENT_PLAIN_KATA ? "kata" : "podvisor"},
                          {"cgroups", std::vector<std::string>(record.cgroup().directories().begin(),
                                                               record.cgroup().directories().end())}};
@@ -65,16 +65,7 @@ std::string ContainerInfo(const ContainerRecord& record) {
 }
 
 SandboxStatus Show(const Sandbox& sandbox, Detail detail) {
-  SandboxStatus status;
-  status.id = sandbox.id();
-  status.config = sandbox.shared_config();
-  status.runtime_handler = sandbox.handler_name();
-  sandbox.Look([&status](const SandboxRecord& record) {
-    status.state = ShownAs(FromRecord(record.phase()));
-    status.reason = record.reason();
-    status.created_at = TimeOf(record.created_at_ns());
-    status.ips.assign(record.ips().begin(), record.ips().end());
-  });
+  SandboxStatus status = ShowSandbox(sandbox);
   if (detail == Detail::kVerbose) {
     const SandboxRecord record = sandbox.record();
     status.info["info"] = SandboxInfo(sandbox, record);
@@ -85,28 +76,7 @@ SandboxStatus Show(const Sandbox& sandbox, Detail detail) {
 }
 
 ContainerStatus Show(const Container& container, Detail detail) {
-  ContainerStatus status;
-  status.id = container.id();
-  status.sandbox_id = container.sandbox()->id();
-  status.config = container.shared_config();
-  container.Look([&status](const ContainerRecord& record) {
-    status.state = ShownAs(FromRecord(record.phase()));
-    status.created_at = TimeOf(record.created_at_ns());
-    // A container that is being started is shown as created.
-    const bool shown_started = status.state != ContainerState::kCreated;
-    status.started_at = shown_started ? TimeOf(record.started_at_ns()) : absl::InfinitePast();
-    status.finished_at = TimeOf(record.finished_at_ns());
-    status.exit_code = record.exit_code();
-    status.reason = record.reason();
-    status.message = record.message();
-    status.image_id = record.image_id();
-    status.image_ref = record.image_ref();
-    status.log_path = record.log_path();
-    status.uid = record.uid();
-    status.gid = record.gid();
-    status.supplemental_groups.assign(record.supplemental_groups().begin(), record.supplemental_groups().end());
-    status.resources = record.resources();
-  });
+  ContainerStatus status = ShowContainer(container);
   if (detail == Detail::kVerbose) status.info["info"] = ContainerInfo(container.record());
   return status;
 }
@@ -118,13 +88,16 @@ absl::StatusOr<SandboxStatus> PodManagerImpl::GetSandbox(const std::string& id, 
   return Show(*sandbox, detail);
 }
 
+bool PodManagerImpl::Matches(const Sandbox& sandbox, const SandboxFilter& filter) {
+  const SandboxPhase phase = sandbox.phase();
+  if (phase == SandboxPhase::kCreating || (filter.state && *filter.state != ShownAs(phase))) return false;
+  return absl::StartsWith(sandbox.id(), filter.id) && HasLabels(sandbox.config().labels(), filter.labels);
+}
+
 std::vector<SandboxStatus> PodManagerImpl::ListSandboxes(const SandboxFilter& filter) {
   std::vector<SandboxStatus> list;
   for (const std::shared_ptr<Sandbox>& sandbox : context_.sandboxes.All()) {
-    const SandboxPhase phase = sandbox->phase();
-    if (phase == SandboxPhase::kCreating || (filter.state && *filter.state != ShownAs(phase))) continue;
-    if (!absl::StartsWith(sandbox->id(), filter.id) || !HasLabels(sandbox->config().labels(), filter.labels)) continue;
-    list.push_back(Show(*sandbox, Detail::kBrief));
+    if (Matches(*sandbox, filter)) list.push_back(ShowSandbox(*sandbox));
   }
   return list;
 }
@@ -142,7 +115,7 @@ std::vector<ContainerStatus> PodManagerImpl::ListContainers(const ContainerFilte
     if (!absl::StartsWith(container->id(), filter.id)) continue;
     if (!absl::StartsWith(container->sandbox()->id(), filter.sandbox_id)) continue;
     if (!HasLabels(container->config().labels(), filter.labels)) continue;
-    list.push_back(Show(*container, Detail::kBrief));
+    list.push_back(ShowContainer(*container));
   }
   return list;
 }

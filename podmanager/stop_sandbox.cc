@@ -65,6 +65,7 @@ absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbo
   if (!status.ok()) {
     sandbox->Observe(SandboxPhase::kStopping, SandboxPhase::kFailed,
                      [&](SandboxRecord& record) { record.set_reason(absl::StrCat("stop: ", status.message())); });
+    context.Changed(*sandbox);
     return status;
   }
   RETURN_IF_ERROR(sandbox->TransitionTo(SandboxPhase::kStopped));

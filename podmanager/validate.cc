@@ -64,7 +64,8 @@ absl::Status ValidateContainerConfig(const ContainerConfig& config) {
     const std::string field = absl::StrCat("mounts[", i, "]");
     if (mount.container_path().empty()) return Invalid(field, "container_path is empty");
     if (!mount.image().empty()) {
-      return absl::UnimplementedError(absl::StrCat(field, ": image volumes are not supported yet"));
+      if (!mount.readonly()) return Invalid(field, "readonly has to be true: an image can't be written to");
+      continue;
     }
     if (!absl::StartsWith(mount.host_path(), "/")) return Invalid(field, "host_path is no absolute path");
   }

@@ -64,7 +64,7 @@ TEST(ValidateContainerTest, RefusesByField) {
          c.add_mounts()->set_container_path("/x");
          c.mutable_mounts(0)->set_image("data");
        },
-       StatusCode::kUnimplemented, "mounts[0]"},
+       StatusCode::kInvalidArgument, "mounts[0]"},
   };
   EXPECT_OK(ValidateContainerConfig(good));
   for (const Case& test : cases) {

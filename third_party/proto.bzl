@@ -2,7 +2,7 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
-def cc_protos(name, srcs, deps = [], lite = False, grpc = False, visibility = None):
+def cc_protos(name, srcs, deps = [], lite = False, grpc = False, first_hdr = None, visibility = None):
     """A cc_library with the messages (and, if grpc, the service stubs) of srcs.
 
     Args:
@@ -11,6 +11,7 @@ def cc_protos(name, srcs, deps = [], lite = False, grpc = False, visibility = No
       deps: other cc_protos that srcs import.
       lite: the files say LITE_RUNTIME and the library links protobuf-lite.
       grpc: make service stubs as well.
+      first_hdr: a header that the generated sources need before any other.
       visibility: as usual.
     """
     stems = [src[:-len(".proto")] for src in srcs]
@@ -30,9 +31,10 @@ def cc_protos(name, srcs, deps = [], lite = False, grpc = False, visibility = No
     cc_library(
         name = name,
         srcs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("cc")],
-        hdrs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("h")],
+        hdrs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("h")] + ([first_hdr] if first_hdr else []),
         # What is lite is also linked into the guest's agent, where size counts in every build mode.
-        copts = ["-w"] + (["-Os", "-ffunction-sections", "-fdata-sections"] if lite else []),
+        copts = ["-w"] + (["-Os", "-ffunction-sections", "-fdata-sections"] if lite else []) +
+                (["-include", native.package_name() + "/" + first_hdr] if first_hdr else []),
         deps = deps + ["@system//:protobuf_lite" if lite else "@system//:protobuf"] + (["@system//:grpc"] if grpc else []),
         visibility = visibility,
     )

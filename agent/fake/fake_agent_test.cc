@@ -341,6 +341,42 @@ TEST_F(FakeAgentTest, OomKillIsTold) {
   EXPECT_EQ(state->exit_code(), 137);
 }
 
+TEST_F(FakeAgentTest, PortsSendBackWhatTheyGet) {
+  agent::v1::DialPortRequest dial;
+  agent::v1::DialPortResponse dialled;
+  dial.set_port(1);
+  EXPECT_THAT(Extension("DialPort", dial, &dialled), StatusIs(absl::StatusCode::kUnavailable));
+  dial.set_port(80);
+  ASSERT_OK(Extension("DialPort", dial, &dialled));
+  agent::v1::WritePortRequest write;
+  write.set_id(dialled.id());
+  write.set_data("hello");
+  write.set_eof(true);
+  agent::v1::Empty empty;
+  ASSERT_OK(Extension("WritePort", write, &empty));
+  agent::v1::ReadPortRequest read;
+  read.set_id(dialled.id());
+  read.set_wait_ms(1000);
+  agent::v1::ReadPortResponse got;
+  ASSERT_OK(Extension("ReadPort", read, &got));
+  EXPECT_EQ(got.data(), "hello");
+  ASSERT_OK(Extension("ReadPort", read, &got));
+  EXPECT_TRUE(got.eof());
+  agent::v1::ClosePortRequest close;
+  close.set_id(dialled.id());
+  ASSERT_OK(Extension("ClosePort", close, &empty));
+  EXPECT_THAT(Extension("ReadPort", read, &got), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(FakeAgentTest, StatsOfAll) {
+  ASSERT_OK(Create("c", {"sleep", "inf"}));
+  ASSERT_OK(Start("c"));
+  agent::v1::GetStatsResponse stats;
+  ASSERT_OK(Extension("GetStats", agent::v1::GetStatsRequest(), &stats));
+  ASSERT_EQ(stats.containers_size(), 1);
+  EXPECT_GT(stats.containers(0).cgroup().memory_bytes(), 0u);
+}
+
 TEST_F(FakeAgentTest, RebootForgetsAll) {
   ASSERT_OK(Create("c", {"sleep", "inf"}));
   agent::v1::HelloResponse before, again, after;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/fake/fake_guest.h"
 #include "base/status_macros.h"
 
@@ -99,6 +100,41 @@ absl::StatusOr<grpc::StatsContainerResponse> FakeGuest::StatsContainer(const grp
   stats.mutable_memory_stats()->mutable_usage()->set_usage(runs ? 1 << 20 : 0);
   stats.mutable_pids_stats()->set_current(runs ? container->processes.size() : 0);
   return response;
+}
+
+absl::StatusOr<agent::v1::GetStatsResponse> FakeGuest::GetStats(const agent::v1::GetStatsRequest& request) {
+  agent::v1::GetStatsResponse response;
+  response.set_unix_time_ns(absl::ToUnixNanos(absl::Now()));
+  const auto& wanted = request.container_ids();
+  for (auto& [id, container] : containers_) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), id) == wanted.end()) continue;
+    const bool runs = container.init(id).state() == FakeProcess::State::kRunning;
+    agent::v1::ContainerUsage& usage = *response.add_containers();
+    usage.set_container_id(id);
+    usage.mutable_cgroup()->set_cpu_usage_us(runs ? 1000 : 0);
+    usage.mutable_cgroup()->set_memory_bytes(runs ? 1 << 20 : 0);
+    usage.mutable_cgroup()->set_processes(runs ? container.processes.size() : 0);
+    usage.set_layer_bytes(4096);
+    usage.set_layer_inodes(1);
+    response.mutable_pod()->MergeFrom(usage.cgroup());
+  }
+  for (const auto& [key, interface] : interfaces_) {
+    agent::v1::InterfaceUsage& usage = *response.add_interfaces();
+    usage.set_name(interface.name());
+    usage.set_rx_bytes(1000);
+    usage.set_tx_bytes(2000);
+  }
+  response.mutable_guest()->set_cpu_us(1'000'000);
+  response.mutable_guest()->set_memory_total_bytes(256 << 20);
+  response.mutable_guest()->set_memory_available_bytes(192 << 20);
+  response.mutable_guest()->set_processors(1);
+  return response;
+}
+
+absl::Status FakeGuest::SetCgroupFiles(const agent::v1::SetCgroupFilesRequest& request) {
+  ASSIGN_OR_RETURN(Container * container, FindContainer(request.container_id()));
+  for (const auto& [file, value] : request.files()) container->cgroup_files[file] = value;
+  return absl::OkStatus();
 }
 
 absl::Status FakeGuest::ExecProcess(const grpc::ExecProcessRequest& request) {

@@ -18,6 +18,9 @@ void FakeGuest::Reset() {
     for (auto& [exec_id, process] : container.processes) process->Release();
   }
   for (auto& answer : std::exchange(oom_waiters_, {})) answer(absl::UnavailableError("the guest has been reset"));
+  for (auto& [id, port] : std::exchange(ports_, {})) {
+    if (port.reader) port.reader(absl::CancelledError("the connection has been closed"));
+  }
   oom_events_.clear();
   sandbox_.Clear();
   interfaces_.clear();
@@ -144,7 +147,8 @@ absl::StatusOr<agent::v1::HelloResponse> FakeGuest::Hello(const agent::v1::Hello
   agent::v1::HelloResponse response;
   response.set_agent_version("fake");
   response.set_boot_id(boot_id_);
-  for (const char* call : {"ReadOutput", "WaitExit", "ReleaseExec", "ListProcesses", "ConfigureSandbox"}) {
+  for (const char* call : {"ReadOutput", "WaitExit", "ReleaseExec", "ListProcesses", "ConfigureSandbox", "DialPort",
+                           "ReadPort", "WritePort", "ClosePort", "GetStats", "SetCgroupFiles"}) {
     response.add_features(call);
   }
   return response;

@@ -3,6 +3,7 @@
 #define PODVISOR_AGENT_FAKE_FAKE_GUEST_H_
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -73,10 +74,21 @@ class FakeGuest {
   absl::Status ReleaseExec(const agent::v1::ReleaseExecRequest& request);
   absl::StatusOr<agent::v1::ListProcessesResponse> ListProcesses(const agent::v1::ListProcessesRequest& request);
 
+  absl::StatusOr<agent::v1::GetStatsResponse> GetStats(const agent::v1::GetStatsRequest& request);
+  absl::Status SetCgroupFiles(const agent::v1::SetCgroupFilesRequest& request);
+
+  // Ports: fake_ports.cc. On every port listens a server that sends back what it gets, and ends when its client does,
+  // except on port 1, where nobody listens.
+  absl::StatusOr<agent::v1::DialPortResponse> DialPort(const agent::v1::DialPortRequest& request);
+  void ReadPort(const agent::v1::ReadPortRequest& request, Answer<agent::v1::ReadPortResponse> answer);
+  absl::Status WritePort(const agent::v1::WritePortRequest& request);
+  absl::Status ClosePort(const agent::v1::ClosePortRequest& request);
+
   // For tests.
   struct Container {
     std::string request;    // serialized CreateContainerRequest: small, there may be thousands
     std::string resources;  // serialized LinuxResources of the last UpdateContainer
+    std::map<std::string, std::string> cgroup_files;  // SetCgroupFiles'
     bool paused = false;
     bool oom_killed = false;
     std::map<std::string, std::shared_ptr<FakeProcess>> processes;  // by exec id; the container's own: its id
@@ -89,6 +101,15 @@ class FakeGuest {
   const std::map<std::string, std::string>& files() const { return files_; }
 
  private:
+  struct Port {
+    std::string data;  // sent by the client, not yet sent back
+    bool ended = false;
+    Answer<agent::v1::ReadPortResponse> reader;
+    uint32_t read_max = 0;
+    std::unique_ptr<boost::asio::steady_timer> timer;
+  };
+  void Serve(Port& port);
+
   absl::StatusOr<Container*> FindContainer(const std::string& container_id);
   agent::v1::ProcessState StateOf(const std::string& container_id, const std::string& exec_id) const;
   void Take(const grpc::ReadStreamRequest& request, FakeProcess::Stream stream,
@@ -104,6 +125,8 @@ class FakeGuest {
   std::map<std::string, Container> containers_;
   std::deque<std::string> oom_events_;
   std::vector<Answer<grpc::OOMEvent>> oom_waiters_;
+  uint64_t last_port_ = 0;
+  std::map<uint64_t, Port> ports_;
 };
 
 }  // namespace podvisor

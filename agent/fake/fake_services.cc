@@ -98,6 +98,12 @@ const Methods& ExtensionMethods() {
       {"ReleaseExec", Method(&FakeGuest::ReleaseExec)},
       {"ListProcesses", Method(&FakeGuest::ListProcesses)},
       {"ConfigureSandbox", Method(&FakeGuest::ConfigureSandbox)},
+      {"DialPort", Method(&FakeGuest::DialPort)},
+      {"ReadPort", Method(&FakeGuest::ReadPort)},
+      {"WritePort", Method(&FakeGuest::WritePort)},
+      {"ClosePort", Method(&FakeGuest::ClosePort)},
+      {"GetStats", Method(&FakeGuest::GetStats)},
+      {"SetCgroupFiles", Method(&FakeGuest::SetCgroupFiles)},
   };
   return methods;
 }

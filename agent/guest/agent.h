@@ -15,6 +15,7 @@
 #include "agent/guest/runtime/containers.h"
 #include "agent/guest/sandbox.h"
 #include "agent/guest/server.h"
+#include "agent/guest/services/ports.h"
 #include "agent/guest/sysctls.h"
 #include "agent/guest/uevents.h"
 
@@ -49,6 +50,7 @@ struct Agent {
   NetworkOriginals network_originals;
   Containers containers;
   Sandbox sandbox;
+  Ports ports;
   Dispatcher dispatcher;
   Server server;
 
@@ -67,6 +69,8 @@ void AddGuestCalls(Agent& agent);
 void AddNetworkCalls(Agent& agent);
 void AddFileCalls(Agent& agent);
 void AddExtensionService(Agent& agent);
+void AddPortCalls(Agent& agent);
+void AddStatsCalls(Agent& agent);
 
 }  // namespace podvisor::guest
 

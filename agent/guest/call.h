@@ -26,6 +26,23 @@ class AnswerSink {
   virtual void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) = 0;
 };
 
+// Who has made a call: one connection, or one session of a serial port.
+class CallOwner {
+ public:
+  CallOwner() = default;
+  CallOwner(std::weak_ptr<AnswerSink> sink, uint64_t session) : sink_(std::move(sink)), session_(session) {}
+
+  // False once it is gone: it will never make another call.
+  bool IsOpen() const {
+    const std::shared_ptr<AnswerSink> sink = sink_.lock();
+    return sink != nullptr && sink->IsOpen(session_);
+  }
+
+ private:
+  std::weak_ptr<AnswerSink> sink_;
+  uint64_t session_ = 0;
+};
+
 // Answered exactly once: if all references go away without an answer, the caller gets an error. May be kept for as long
 // as an answer takes.
 class Call {
@@ -38,6 +55,7 @@ class Call {
 
   // False if the caller is gone or has given up: then nothing may be consumed on its behalf.
   bool IsAlive() const;
+  CallOwner owner() const { return CallOwner(sink_, session_); }
   void Reply(const google::protobuf::MessageLite& response);
   void ReplyEmpty() { Send(absl::OkStatus(), ""); }
   void Fail(const absl::Status& status);
@@ -88,6 +106,11 @@ class Dispatcher {
   }
 
   void Dispatch(absl::string_view service, absl::string_view method, absl::string_view payload, CallPtr call) const;
+  // `listener` is called when a CallOwner has gone.
+  void OnOwnerGone(std::function<void()> listener) { owner_gone_ = std::move(listener); }
+  void OwnerGone() const {
+    if (owner_gone_) owner_gone_();
+  }
   // Names of the methods of one service.
   std::vector<std::string> Methods(absl::string_view service) const;
 
@@ -98,6 +121,7 @@ class Dispatcher {
   static void FailParse(Call& call);
 
   std::map<std::string, Handler> handlers_;
+  std::function<void()> owner_gone_;
 };
 
 }  // namespace podvisor::guest

@@ -62,6 +62,7 @@ bool Connection::Take(absl::string_view bytes) {
     decoder_.Reset();
     out_.clear();
     written_ = 0;
+    dispatcher_.OwnerGone();
   }
   out_ += received.reply;
   if (TakeFrames(received.data)) return true;
@@ -150,6 +151,7 @@ void Connection::Close() {
   const auto self = shared_from_this();
   loop_.Unwatch(fd_.get());
   fd_.reset();
+  dispatcher_.OwnerGone();
   if (on_close_) on_close_();
 }
 

@@ -329,5 +329,95 @@ TEST_F(ContainerTest, OverlayRootOnMissingFolders) {
   Run(request, 1);
 }
 
+TEST_F(ContainerTest, DeviceRulesAreKept) {
+  const auto add = [](grpc::CreateContainerRequest* request, bool allow, const char* type, int64_t major, int64_t minor,
+                      const char* access) {
+    grpc::LinuxDeviceCgroup* rule = request->mutable_oci()->mutable_linux()->mutable_resources()->add_devices();
+    rule->set_allow(allow);
+    rule->set_type(type);
+    rule->set_major(major);
+    rule->set_minor(minor);
+    rule->set_access(access);
+  };
+  const std::string script =
+      "head -c1 /dev/zero >/dev/null && echo zero; head -c1 /dev/full 2>/dev/null && echo full;"
+      "echo x >/dev/null && echo null; mknod /dev/mine c 1 7 && echo made; mknod /dev/disk b 7 0 2>/dev/null || echo "
+      "no";
+  auto request = agent_->Request("c1", {"sh", "-c", script});
+  add(&request, false, "a", -1, -1, "rwm");
+  add(&request, true, "c", -1, -1, "m");
+  add(&request, true, "c", 1, 3, "rwm");
+  add(&request, true, "c", 1, 5, "r");
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  EXPECT_EQ(agent_->Output("c1"), "zero\nnull\nmade\nno\n");
+  request.set_container_id("c2");
+  add(&request, true, "a", -1, -1, "rwm");
+  request.mutable_oci()->mutable_process()->set_args(2, "head -c1 /dev/full >/dev/null && echo full");
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c2"));
+  EXPECT_EQ(agent_->Output("c2"), "full\n");
+  request.set_container_id("c3");
+  add(&request, true, "x", 1, 3, "rwm");
+  EXPECT_THAT(agent_->Create(request), StatusIs(absl::StatusCode::kInvalidArgument, "device type"));
+}
+
+TEST_F(ContainerTest, AllDevicesOfTheGuestWhereAsked) {
+  auto request = agent_->Request("c1", {"sh", "-c", "ls /dev/net/tun /dev/urandom; stat -c %t:%T /dev/net/tun"});
+  (*request.mutable_oci()->mutable_annotations())["podvisor.guest-devices"] = "all";
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  EXPECT_EQ(agent_->Output("c1"), "/dev/net/tun\n/dev/urandom\na:c8\n");
+}
+
+TEST_F(ContainerTest, PidNamespaceOfAnotherContainer) {
+  auto request = agent_->Request("c2", {"sh", "-c", "cat /proc/1/cmdline"});
+  grpc::LinuxNamespace* space = nullptr;
+  for (grpc::LinuxNamespace& each : *request.mutable_oci()->mutable_linux()->mutable_namespaces()) {
+    if (each.type() == "pid") space = &each;
+  }
+  ASSERT_NE(space, nullptr);
+  space->set_path("container:c1");
+  EXPECT_THAT(agent_->Create(request), StatusIs(absl::StatusCode::kNotFound, "c1"));
+  ASSERT_OK(agent_->Create(agent_->Request("c1", {"sleep", "1234"})));
+  EXPECT_THAT(agent_->Create(request), StatusIs(absl::StatusCode::kFailedPrecondition, "it is created"));
+  ASSERT_OK(agent_->Start("c1"));
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c2"));
+  EXPECT_EQ(agent_->Output("c2"), std::string("sleep\0"
+                                              "1234\0",
+                                              11));
+}
+
+TEST_F(ContainerTest, PauseStopsAndResumeGoesOn) {
+  ASSERT_OK(agent_->Create(agent_->Request("c1", {"sh", "-c", "while read line; do echo $line; done"})));
+  grpc::PauseContainerRequest pause;
+  pause.set_container_id("c1");
+  grpc::ResumeContainerRequest resume;
+  resume.set_container_id("c1");
+  EXPECT_THAT(agent_->Do("PauseContainer", pause), StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK(agent_->Start("c1"));
+  ASSERT_OK(agent_->Do("PauseContainer", pause));
+  grpc::WriteStreamRequest write;
+  write.set_container_id("c1");
+  write.set_data("hello\n");
+  grpc::WriteStreamResponse written;
+  ASSERT_OK(agent_->client().Call("grpc.AgentService", "WriteStdin", write, &written));
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 0, 100, 200).data(), "");
+  ASSERT_OK(agent_->Do("ResumeContainer", resume));
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 0, 100, 60'000).data(), "hello\n");
+  ASSERT_OK(agent_->Do("PauseContainer", pause));
+  ASSERT_OK(agent_->Remove("c1"));
+}
+
+TEST_F(ContainerTest, CgroupFilesThatAreNone) {
+  auto request = agent_->Request("c1", {"true"});
+  (*request.mutable_oci()->mutable_annotations())["podvisor.cgroup.unified/../cgroup.procs"] = "1";
+  EXPECT_THAT(agent_->Create(request), StatusIs(absl::StatusCode::kInvalidArgument, "../cgroup.procs"));
+  request.mutable_oci()->clear_annotations();
+  (*request.mutable_oci()->mutable_annotations())["podvisor.cgroup.unified/cgroup.kill"] = "1";
+  EXPECT_THAT(agent_->Create(request), StatusIs(absl::StatusCode::kInvalidArgument, "cgroup.kill"));
+}
+
 }  // namespace
 }  // namespace podvisor::guest

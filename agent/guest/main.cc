@@ -29,6 +29,8 @@ void Reap(Agent& agent) {
 }
 
 absl::StatusOr<UniqueFd> BlockSignals() {
+  // Whoever started us may have ignored some, which containers would inherit.
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&signals, signal);

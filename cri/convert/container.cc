@@ -182,6 +182,9 @@ void ContainerToCri(const podvisor::ContainerStatus& status, v1::ContainerStatus
   *out->mutable_labels() = config.labels();
   *out->mutable_annotations() = config.annotations();
   for (const MountConfig& mount : config.mounts()) MountToCri(mount, out->add_mounts());
+  for (const auto& [index, image_id] : status.volume_image_ids) {
+    if (index < out->mounts_size()) out->mutable_mounts(index)->mutable_image()->set_image_ref(image_id);
+  }
   out->set_log_path(status.log_path);
   ResourcesToCri(status.resources, out->mutable_resources()->mutable_linux());
   v1::LinuxContainerUser* user = out->mutable_user()->mutable_linux();

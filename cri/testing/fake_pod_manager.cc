@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 
@@ -291,6 +292,40 @@ absl::StatusOr<ExecResult> FakePodManager::ExecSync(const std::string& id, const
   return program_ ? program_(command) : ExecResult{};
 }
 
+void FakePodManager::SetStream(Stream stream) {
+  absl::MutexLock lock(&mu_);
+  stream_ = std::move(stream);
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::StartStream(const std::string& what,
+                                                                           const StreamOptions& options,
+                                                                           std::shared_ptr<StreamPeer> peer) {
+  Stream stream;
+  {
+    absl::MutexLock lock(&mu_);
+    stream = stream_;
+  }
+  if (stream == nullptr) return absl::UnimplementedError("no stream set");
+  return stream(what, options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::StartExec(const std::string&,
+                                                                         const std::vector<std::string>& command,
+                                                                         const StreamOptions& options,
+                                                                         std::shared_ptr<StreamPeer> peer) {
+  return StartStream(absl::StrJoin(command, " "), options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::Attach(const std::string&, const StreamOptions& options,
+                                                                      std::shared_ptr<StreamPeer> peer) {
+  return StartStream("attach", options, std::move(peer));
+}
+
+absl::StatusOr<std::shared_ptr<StreamSession>> FakePodManager::DialPort(const std::string&, uint16_t port,
+                                                                        std::shared_ptr<StreamPeer> peer) {
+  return StartStream(absl::StrCat("port ", port), {}, std::move(peer));
+}
+
 absl::Status FakePodManager::ReopenContainerLog(const std::string& id) {
   absl::MutexLock lock(&mu_);
   const ContainerStatus* container = FindContainer(id);
@@ -306,6 +341,66 @@ absl::Status FakePodManager::UpdateContainerResources(const std::string& id, con
   if (container == nullptr) return NoContainer(id);
   container->resources.MergeFrom(resources);  // zero members of a proto3 message leave what is
   return absl::OkStatus();
+}
+
+void FakePodManager::SetUsage(agent::v1::CgroupUsage figures) {
+  absl::MutexLock lock(&mu_);
+  figures_ = std::move(figures);
+}
+
+Resources FakePodManager::sandbox_resources() {
+  absl::MutexLock lock(&mu_);
+  return sandbox_resources_;
+}
+
+absl::Status FakePodManager::UpdateSandboxResources(const std::string& id, const Resources&, const Resources& resources,
+                                                    absl::Time) {
+  absl::MutexLock lock(&mu_);
+  if (FindSandbox(id) == nullptr) return NoSandbox(id);
+  sandbox_resources_ = resources;
+  return absl::OkStatus();
+}
+
+PodUsage FakePodManager::UsageOf(const SandboxStatus& sandbox, Detail detail) {
+  PodUsage pod;
+  pod.sandbox = sandbox;
+  pod.usage.at = absl::Now();
+  pod.usage.figures = figures_;
+  for (const auto& [id, container] : containers_) {
+    if (container.sandbox_id != sandbox.id || container.state == ContainerState::kExited) continue;
+    ContainerUsage& usage = pod.containers.emplace_back();
+    usage.status = container;
+    usage.usage = pod.usage;
+    usage.rest.set_layer_bytes(4096);
+    usage.rest.set_process_count(3);
+  }
+  for (const char* name : {"eth0", "eth1"}) {
+    agent::v1::InterfaceUsage& interface = pod.interfaces.emplace_back();
+    interface.set_name(name);
+    interface.set_rx_bytes(100);
+  }
+  if (detail == Detail::kVerbose) pod.vmm = VmUsage{.cpu_time = absl::Seconds(9), .proportional_bytes = 77};
+  return pod;
+}
+
+absl::StatusOr<PodUsage> FakePodManager::GetUsage(const std::string& sandbox_id, Detail detail, absl::Time) {
+  absl::MutexLock lock(&mu_);
+  if (absl::Status failure = TakeFailure("GetUsage"); !failure.ok()) return failure;
+  const SandboxStatus* sandbox = FindSandbox(sandbox_id);
+  if (sandbox == nullptr) return NoSandbox(sandbox_id);
+  return UsageOf(*sandbox, detail);
+}
+
+std::vector<PodUsage> FakePodManager::ListUsage(const SandboxFilter& filter, Detail detail, absl::Time) {
+  absl::MutexLock lock(&mu_);
+  std::vector<PodUsage> found;
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (absl::StartsWith(id, filter.id) && sandbox.state == SandboxState::kReady &&
+        HasLabels(sandbox.config->labels(), filter.labels)) {
+      found.push_back(UsageOf(sandbox, detail));
+    }
+  }
+  return found;
 }
 
 }  // namespace podvisor::cri

@@ -57,7 +57,10 @@ class Cri:
     def _call(self, service, method, deadline=180, **fields):
         request = json_format.ParseDict(fields, _message(method.input_type.full_name)())
         response = _message(method.output_type.full_name)
-        call = self._channel.unary_unary(f"/runtime.v1.{service}/{method.name}",
-                                         request_serializer=lambda m: m.SerializeToString(),
-                                         response_deserializer=response.FromString)
+        described = descriptor_pb2.MethodDescriptorProto()
+        method.CopyToProto(described)
+        # A streaming method gives an iterator of responses, with cancel().
+        kind = self._channel.unary_stream if described.server_streaming else self._channel.unary_unary
+        call = kind(f"/runtime.v1.{service}/{method.name}",
+                    request_serializer=lambda m: m.SerializeToString(), response_deserializer=response.FromString)
         return call(request, timeout=deadline)

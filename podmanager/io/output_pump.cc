@@ -81,6 +81,7 @@ class OutputPumpImpl : public OutputPump, public std::enable_shared_from_this<Ou
   void RemoveTap(const std::shared_ptr<OutputTap>& tap) override {
     boost::asio::dispatch(loop_.context(), [self = shared_from_this(), tap] {
       self->taps_.erase(std::remove(self->taps_.begin(), self->taps_.end(), tap), self->taps_.end());
+      for (Stream& stream : self->streams_) self->Resume(stream, tap.get());
     });
   }
 
@@ -92,10 +93,11 @@ class OutputPumpImpl : public OutputPump, public std::enable_shared_from_this<Ou
     uint64_t offset = 0;  // of the first byte that the sink has not taken
     uint64_t seen = 0;    // of the first byte that the taps have not seen
     bool ended = false;
-    bool answered = false;  // at least once
-    bool held = false;      // the sink left a line without its end, and has been given time
-    int failures = 0;       // in a row
-    int early_empty = 0;    // in a row
+    bool answered = false;               // at least once
+    const OutputTap* held_by = nullptr;  // which has no room; nothing is read
+    bool held = false;                   // the sink left a line without its end, and has been given time
+    int failures = 0;                    // in a row
+    int early_empty = 0;                 // in a row
     absl::Time asked_at;
     absl::Duration backoff;
     boost::asio::steady_timer timer;
@@ -103,6 +105,13 @@ class OutputPumpImpl : public OutputPump, public std::enable_shared_from_this<Ou
 
   void Read(Stream& stream) {
     if (closed_) return;
+    stream.held_by = nullptr;
+    for (const auto& tap : std::vector<std::shared_ptr<OutputTap>>(taps_)) {
+      stream.held_by = tap.get();
+      const auto resume = [self = shared_from_this(), &stream, tap] { self->Resume(stream, tap.get()); };
+      if (!tap->Ready(stream.which, resume)) return;
+    }
+    stream.held_by = nullptr;
     stream.asked_at = absl::Now();
     if (plain_) return ReadPlain(stream);
     agent::v1::ReadOutputRequest request;
@@ -117,6 +126,11 @@ class OutputPumpImpl : public OutputPump, public std::enable_shared_from_this<Ou
                        [self = shared_from_this(), &stream](absl::StatusOr<std::string> answer) {
                          if (!self->closed_) self->OnAnswer(stream, std::move(answer));
                        });
+  }
+
+  // If it is `tap` that it waits for.
+  void Resume(Stream& stream, const OutputTap* tap) {
+    if (tap == stream.held_by) Read(stream);
   }
 
   // No deadline: an answer that nobody waits for any more would take its bytes with it.

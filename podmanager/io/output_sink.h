@@ -32,12 +32,15 @@ class OutputSink {
   virtual void End(OutputStream stream) = 0;
 };
 
-// Sees each byte once, as soon as it comes, besides the sink: attach. Must not block and can't slow the process down.
+// Sees each byte once, as soon as it comes, besides the sink: attach. Must not block.
 class OutputTap {
  public:
   virtual ~OutputTap() = default;
   virtual void Data(OutputStream stream, absl::string_view data) = 0;
   virtual void End(OutputStream stream) = 0;
+  // Whether it has room for more. If not, nothing more is read of the stream, by nobody, until it calls `resume` (once,
+  // from the event loop) or is removed.
+  virtual bool Ready(OutputStream, std::function<void()> /*resume*/) { return true; }
 };
 
 }  // namespace podvisor

@@ -60,11 +60,11 @@ absl::Status CheckDevices(const ContainerConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNamespaces(const ContainerConfig& config) {
+absl::Status CheckNamespaces(const ContainerConfig& config, AgentKind agent) {
   if (config.namespaces().user_namespace()) return absl::UnimplementedError("user namespaces are not supported");
-  if (config.namespaces().pid() == TARGET)
+  if (config.namespaces().pid() == TARGET && agent == AgentKind::kPlainKata)
     return absl::UnimplementedError(absl::StrCat("pid namespace of container ", config.namespaces().target_id(),
-                                                 ": joining another container's is not supported"));
+                                                 ": a stock Kata agent can't join another container's"));
   return absl::OkStatus();
 }
 
@@ -104,6 +104,11 @@ absl::Status BuildLinux(const ContainerSpecInput& input, const grpc::LinuxCapabi
   for (const char* type : {"mount", "ipc", "uts"}) linux->add_namespaces()->set_type(type);
   // Kata's runtime takes it out before its agent sees the spec.
   if (input.agent == AgentKind::kPodvisor && !config.privileged()) linux->add_namespaces()->set_type("cgroup");
+  if (config.namespaces().pid() == TARGET) {
+    grpc::LinuxNamespace& pid = *linux->add_namespaces();
+    pid.set_type("pid");
+    pid.set_path(absl::StrCat("container:", config.namespaces().target_id()));
+  }
   linux->set_cgroupspath(absl::StrCat("/podvisor/", input.container_id));
   ASSIGN_OR_RETURN(*linux->mutable_resources(), BuildResources(config.resources()));
   AddDeviceRules(config, linux->mutable_resources());
@@ -124,7 +129,7 @@ absl::StatusOr<grpc::CreateContainerRequest> BuildCreateContainer(const Containe
   const ContainerConfig& config = *input.config;
   if (config.privileged() && !input.sandbox->privileged())
     return absl::InvalidArgumentError("privileged container in a sandbox that is not privileged");
-  RETURN_IF_ERROR(CheckNamespaces(config));
+  RETURN_IF_ERROR(CheckNamespaces(config, input.agent));
   RETURN_IF_ERROR(CheckDevices(config));
 
   grpc::CreateContainerRequest request;

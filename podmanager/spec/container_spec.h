@@ -3,6 +3,7 @@
 #ifndef PODVISOR_PODMANAGER_SPEC_CONTAINER_SPEC_H_
 #define PODVISOR_PODMANAGER_SPEC_CONTAINER_SPEC_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ struct ContainerSpecInput {
   // One per ContainerConfig::mounts, in their order: the name given to SharedFolder::Bind(), or, if it begins with '/',
   // a path in the guest.
   std::vector<std::string> mount_names;
+  // Image volumes: the disk of each, by its place among the mounts. Its mount name is the path in the guest, with the
+  // sub path.
+  std::map<size_t, GuestDisk> volume_disks;
   std::string hostname;  // PodHostname()
   // Content of the file that a LOCALHOST seccomp profile names (LoadSeccompProfile()), else empty.
   std::string seccomp_json;

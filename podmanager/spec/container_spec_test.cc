@@ -332,7 +332,13 @@ TEST_F(ContainerSpecTest, Namespaces) {
   for (const grpc::LinuxNamespace& entry : request.oci().linux().namespaces()) EXPECT_NE(entry.type(), "pid");
   config_.mutable_namespaces()->set_pid(TARGET);
   config_.mutable_namespaces()->set_target_id("c0");
+  request = Build();
+  const grpc::LinuxNamespace& pid = *request.oci().linux().namespaces().rbegin();
+  EXPECT_EQ(pid.type() + " " + pid.path(), "pid container:c0");
+  EXPECT_FALSE(request.sandbox_pidns());
+  input_.agent = AgentKind::kPlainKata;
   EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kMissing, "container c0"));
+  input_.agent = AgentKind::kPodvisor;
   config_.mutable_namespaces()->set_pid(CONTAINER);
   config_.mutable_namespaces()->set_user_namespace(true);
   EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kMissing, "user namespaces"));

@@ -20,6 +20,11 @@ inline std::string GuestContainerDir(absl::string_view container_id) {
   return absl::StrCat(kGuestBase, "/", container_id);
 }
 
+// Where the image of the container's mount `index` is mounted: an image volume.
+inline std::string GuestImageVolume(absl::string_view container_id, size_t index) {
+  return absl::StrCat(GuestContainerDir(container_id), "/volumes/", index);
+}
+
 // What SharedFolder::Bind() put at `name`, as the guest sees it.
 inline std::string GuestSharedPath(absl::string_view name) { return absl::StrCat(kGuestSharedFolder, "/", name); }
 

@@ -105,6 +105,24 @@ absl::StatusOr<std::map<std::string, grpc::Mount>> ConfigMounts(const ContainerS
   return mounts;
 }
 
+// An image, read-only.
+absl::StatusOr<grpc::Storage> DiskStorage(const GuestDisk& disk, const std::string& mount_point) {
+  grpc::Storage storage;
+  if (!disk.pci_path.empty()) {
+    storage.set_driver("blk");
+    storage.set_source(disk.pci_path);
+  } else if (!disk.scsi_addr.empty()) {
+    storage.set_driver("scsi");
+    storage.set_source(disk.scsi_addr);
+  } else {
+    return absl::InternalError(absl::StrCat("disk \"", disk.id, "\" of an image has no address in the guest"));
+  }
+  storage.set_fstype("erofs");
+  storage.add_options("ro");
+  storage.set_mount_point(mount_point);
+  return storage;
+}
+
 bool Below(absl::string_view path, absl::string_view folder) {
   return absl::StartsWith(path, folder) && path.size() > folder.size() && path[folder.size()] == '/';
 }
@@ -145,20 +163,7 @@ absl::StatusOr<std::vector<grpc::Mount>> BuildMounts(const ContainerSpecInput& i
 
 absl::StatusOr<std::vector<grpc::Storage>> BuildStorages(const ContainerSpecInput& input) {
   const std::string folder = GuestContainerDir(input.container_id);
-  grpc::Storage lower;
-  if (!input.disk.pci_path.empty()) {
-    lower.set_driver("blk");
-    lower.set_source(input.disk.pci_path);
-  } else if (!input.disk.scsi_addr.empty()) {
-    lower.set_driver("scsi");
-    lower.set_source(input.disk.scsi_addr);
-  } else {
-    return absl::InternalError(absl::StrCat("disk \"", input.disk.id, "\" of the image has no address in the guest"));
-  }
-  lower.set_fstype("erofs");
-  lower.add_options("ro");
-  lower.set_mount_point(absl::StrCat(folder, "/lower"));
-
+  ASSIGN_OR_RETURN(grpc::Storage lower, DiskStorage(input.disk, absl::StrCat(folder, "/lower")));
   grpc::Storage root;
   root.set_driver("overlayfs");
   root.set_source("overlay");
@@ -167,7 +172,13 @@ absl::StatusOr<std::vector<grpc::Storage>> BuildStorages(const ContainerSpecInpu
   root.add_options(absl::StrCat("upperdir=", folder, "/upper"));
   root.add_options(absl::StrCat("workdir=", folder, "/work"));
   root.set_mount_point(absl::StrCat(folder, "/rootfs"));
-  return std::vector<grpc::Storage>{std::move(lower), std::move(root)};
+  std::vector<grpc::Storage> storages = {std::move(lower), std::move(root)};
+  for (const auto& [index, disk] : input.volume_disks) {
+    ASSIGN_OR_RETURN(grpc::Storage volume, DiskStorage(disk, GuestImageVolume(input.container_id, index)), "mount ",
+                     index);
+    storages.push_back(std::move(volume));
+  }
+  return storages;
 }
 
 }  // namespace podvisor

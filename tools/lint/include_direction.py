@@ -16,6 +16,7 @@ ALLOWED = {
     "vmm/mock": {"agent/fake", "agent/protocol", "vmm"},
     "netns": set(),
     "storage": set(),
+    "nri": set(),
     "agent/protocol": set(),
     "agent/client": {"agent/protocol"},
     "agent/fake": {"agent/protocol"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "podmanager": {"vmm", "agent/client", "agent/protocol", "netns", "storage"},
     "cri": {"podmanager", "storage"},
     "cli": {"cri"},
-    "daemon": {"cri", "podmanager", "vmm", "agent/client", "netns", "storage", "vmm/mock"},
+    "daemon": {"cri", "podmanager", "vmm", "agent/client", "netns", "nri", "storage", "vmm/mock"},
     "e2e": {"cri"},
 }
 # Tests may use the fakes.

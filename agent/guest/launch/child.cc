@@ -53,8 +53,9 @@ void ArrangeDescriptors(ChildFds fds, int container_pidfd) {
   ::close_range(container >= 0 ? kContainerFd + 1 : kContainerFd, ~0u, 0);
 }
 
+// What the agent ignores, and what it has blocked: it has no handlers.
 void ResetSignals() {
-  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  for (const int signal : {SIGPIPE, SIGHUP}) ::signal(signal, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -178,13 +179,9 @@ absl::Status Run(const LaunchRequest& request) {
   std::optional<Terminal> terminal;
   const bool is_exec = request.container_pidfd >= 0;
   RETURN_IF_ERROR(is_exec ? JoinContainer(request, &terminal) : SetUpContainer(request, &terminal));
-  std::unique_ptr<SeccompFilter> filter;
-  if (request.spec->linux().has_seccomp()) {
-    ASSIGN_OR_RETURN(filter, SeccompFilter::Build(request.spec->linux().seccomp()));
-  }
   SendReady(kControlFd, terminal.has_value() ? terminal->master.get() : -1);
   if (!is_exec && !AwaitStart(kControlFd)) return absl::CancelledError("never started");
-  return Become(*request.process, filter.get(), terminal.has_value() ? &*terminal : nullptr);
+  return Become(*request.process, request.seccomp, terminal.has_value() ? &*terminal : nullptr);
 }
 
 }  // namespace

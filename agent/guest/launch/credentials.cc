@@ -75,12 +75,14 @@ absl::string_view WithoutPrefix(absl::string_view name, absl::string_view prefix
   return name;
 }
 
-// What the kernel does not know cannot be dropped or kept.
-int LastCapability() {
+int FindLastCapability() {
   int last = 0;
   while (::prctl(PR_CAPBSET_READ, last + 1, 0, 0, 0) >= 0) ++last;
   return last;
 }
+
+// What the kernel does not know cannot be dropped or kept. Found before the first fork: children need not ask again.
+const int last_capability = FindLastCapability();
 
 }  // namespace
 
@@ -123,8 +125,7 @@ absl::Status ApplyRlimits(const grpc::Process& process) {
 
 absl::Status DropBoundingSet(const grpc::LinuxCapabilities& capabilities) {
   const uint64_t kept = CapabilityMask(capabilities.bounding());
-  const int last = LastCapability();
-  for (int number = 0; number <= last; ++number) {
+  for (int number = 0; number <= last_capability; ++number) {
     if ((kept >> number & 1) != 0) continue;
     if (::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0)
       return ErrnoStatus(errno, "drop a capability from the bounding set");
@@ -141,7 +142,7 @@ absl::Status BecomeUser(const ResolvedUser& user) {
 }
 
 absl::Status ApplyCapabilities(const grpc::LinuxCapabilities& capabilities) {
-  const uint64_t last_bit = uint64_t{1} << LastCapability();
+  const uint64_t last_bit = uint64_t{1} << last_capability;
   const uint64_t known = last_bit | (last_bit - 1);
   const uint64_t effective = CapabilityMask(capabilities.effective()) & known;
   const uint64_t permitted = CapabilityMask(capabilities.permitted()) & known;

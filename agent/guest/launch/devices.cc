@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/guest/launch/paths_in_root.h"
+#include "agent/guest/text_file.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 
@@ -103,11 +104,40 @@ absl::Status MakeLinks(int root_fd) {
   return absl::OkStatus();
 }
 
+// Folders that are file systems or links of the container's own, and the agent's port.
+bool IsGuestsOwn(const std::string& name) {
+  constexpr const char* kNames[] = {"pts", "shm", "mqueue", "fd", "console", "ptmx", "virtio-ports"};
+  for (const char* own : kNames) {
+    if (name == own) return true;
+  }
+  return name.rfind("vport", 0) == 0;
+}
+
+// Every device of the guest, as privileged containers see them. The agent's /dev is still there at this point.
+absl::Status MakeGuestDevices(int root_fd, const std::string& folder, int depth) {
+  constexpr int kMaxDepth = 4;
+  for (const std::string& name : ListFolder(folder)) {
+    const std::string path = folder + "/" + name;
+    struct stat info;
+    if (IsGuestsOwn(name) || ::lstat(path.c_str(), &info) != 0) continue;
+    if (S_ISDIR(info.st_mode) && depth < kMaxDepth) RETURN_IF_ERROR(MakeGuestDevices(root_fd, path, depth + 1));
+    if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) continue;
+    RETURN_IF_ERROR(MakeNode(root_fd, {path, info.st_mode, info.st_rdev, info.st_uid, info.st_gid}));
+  }
+  return absl::OkStatus();
+}
+
+bool WantsGuestDevices(const grpc::Spec& spec) {
+  const auto found = spec.annotations().find("podvisor.guest-devices");
+  return found != spec.annotations().end() && found->second == "all";
+}
+
 }  // namespace
 
 absl::Status MakeDevices(int root_fd, const grpc::Spec& spec) {
   const mode_t old = ::umask(0);
   absl::Status status;
+  if (WantsGuestDevices(spec)) status = MakeGuestDevices(root_fd, "/dev", 0);
   for (const Default& device : kDefaults) {
     if (!status.ok()) break;
     status = MakeNode(root_fd, {device.path, S_IFCHR | 0666, makedev(device.major, device.minor)});

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "absl/status/statusor.h"
+#include "agent/guest/launch/seccomp.h"
 #include "base/unique_fd.h"
 #include "third_party/wire/oci.pb.h"
 
@@ -18,6 +19,7 @@ struct LaunchRequest {
   // pidfd of a process in the pid namespace to join; -1: a new one.
   int pid_namespace_of = -1;
   int cgroup_fd = -1;  // -1: the agent's own
+  const SeccompFilter* seccomp = nullptr;
 };
 
 struct Launched {

@@ -1,12 +1,16 @@
 #include "agent/guest/launch/seccomp.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include <string>
-#include <vector>
+#include <utility>
 
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 
 namespace podvisor::guest {
 namespace {
@@ -52,18 +56,11 @@ absl::Status AddArchitecture(scmp_filter_ctx context, const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status SetFlag(scmp_filter_ctx context, const std::string& flag) {
-  if (flag == "SECCOMP_FILTER_FLAG_TSYNC") return absl::OkStatus();  // there is one thread before exec
-  int result;
-  if (flag == "SECCOMP_FILTER_FLAG_LOG") {
-    result = seccomp_attr_set(context, SCMP_FLTATR_CTL_LOG, 1);
-  } else if (flag == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
-    result = seccomp_attr_set(context, SCMP_FLTATR_CTL_SSB, 1);
-  } else {
-    return absl::InvalidArgumentError(absl::StrCat("seccomp flag \"", flag, "\" is not supported"));
-  }
-  if (result != 0) return ErrnoStatus(-result, absl::StrCat("seccomp flag ", flag));
-  return absl::OkStatus();
+absl::StatusOr<unsigned> FlagFrom(const std::string& flag) {
+  if (flag == "SECCOMP_FILTER_FLAG_TSYNC") return 0u;  // there is one thread before exec
+  if (flag == "SECCOMP_FILTER_FLAG_LOG") return unsigned{SECCOMP_FILTER_FLAG_LOG};
+  if (flag == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") return unsigned{SECCOMP_FILTER_FLAG_SPEC_ALLOW};
+  return absl::InvalidArgumentError(absl::StrCat("seccomp flag \"", flag, "\" is not supported"));
 }
 
 absl::Status AddRule(scmp_filter_ctx context, uint32_t action, const std::string& name,
@@ -102,30 +99,64 @@ absl::Status AddRules(scmp_filter_ctx context, const grpc::LinuxSyscall& syscall
   return absl::OkStatus();
 }
 
-}  // namespace
+struct ContextDeleter {
+  void operator()(void* context) const { seccomp_release(context); }
+};
+using Context = std::unique_ptr<void, ContextDeleter>;
 
-absl::StatusOr<std::unique_ptr<SeccompFilter>> SeccompFilter::Build(const grpc::LinuxSeccomp& spec) {
+absl::StatusOr<Context> Assemble(const grpc::LinuxSeccomp& spec) {
   ASSIGN_OR_RETURN(const uint32_t default_action, ActionFrom(spec.defaultaction(), EPERM));
-  scmp_filter_ctx context = seccomp_init(default_action);
+  Context context(seccomp_init(default_action));
   if (context == nullptr) return absl::InternalError("seccomp_init failed");
-  std::unique_ptr<SeccompFilter> filter(new SeccompFilter(context));
-  // no_new_privs is the spec's business.
-  seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0);
-  seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  for (const std::string& name : spec.architectures()) RETURN_IF_ERROR(AddArchitecture(context, name));
-  for (const std::string& flag : spec.flags()) RETURN_IF_ERROR(SetFlag(context, flag));
+  seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  for (const std::string& name : spec.architectures()) RETURN_IF_ERROR(AddArchitecture(context.get(), name));
   for (const grpc::LinuxSyscall& syscall : spec.syscalls()) {
-    RETURN_IF_ERROR(AddRules(context, syscall, default_action));
+    RETURN_IF_ERROR(AddRules(context.get(), syscall, default_action));
   }
-  return filter;
+  return context;
 }
 
-SeccompFilter::~SeccompFilter() { seccomp_release(context_); }
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const SeccompFilter>> SeccompFilter::Build(const grpc::LinuxSeccomp& spec) {
+  std::shared_ptr<SeccompFilter> filter(new SeccompFilter());
+  for (const std::string& name : spec.flags()) {
+    ASSIGN_OR_RETURN(const unsigned flag, FlagFrom(name));
+    filter->flags_ |= flag;
+  }
+  ASSIGN_OR_RETURN(const Context context, Assemble(spec));
+  const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
+  if (!file.ok()) return ErrnoStatus(errno, "memfd_create");
+  if (const int result = seccomp_export_bpf(context.get(), file.get()); result != 0) {
+    return ErrnoStatus(-result, "make the seccomp filter");
+  }
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  filter->program_.resize(static_cast<size_t>(size) / sizeof(sock_filter));
+  if (::pread(file.get(), filter->program_.data(), static_cast<size_t>(size), 0) != size) {
+    return ErrnoStatus(errno, "read the seccomp filter");
+  }
+  return std::shared_ptr<const SeccompFilter>(std::move(filter));
+}
 
 absl::Status SeccompFilter::Load() const {
-  const int result = seccomp_load(context_);
-  if (result != 0) return ErrnoStatus(-result, "load the seccomp filter");
+  const sock_fprog program{.len = static_cast<uint16_t>(program_.size()),
+                           .filter = const_cast<sock_filter*>(program_.data())};
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags_, &program) != 0) {
+    return ErrnoStatus(errno, "load the seccomp filter");
+  }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const SeccompFilter>> SeccompFilters::Get(const grpc::LinuxSeccomp& spec) {
+  constexpr size_t kMaxEntries = 4;
+  std::string key = spec.SerializeAsString();
+  for (const Entry& entry : entries_) {
+    if (entry.spec == key) return entry.filter;
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<const SeccompFilter> filter, SeccompFilter::Build(spec));
+  if (entries_.size() == kMaxEntries) entries_.pop_front();
+  entries_.push_back({std::move(key), filter});
+  return filter;
 }
 
 }  // namespace podvisor::guest

@@ -96,6 +96,27 @@ absl::Status Cgroup::Apply(const grpc::LinuxResources& resources) const {
   return absl::OkStatus();
 }
 
+absl::Status Cgroup::SetFile(const std::string& file, const std::string& value) const {
+  // "cgroup.procs" and its kin are the agent's own business.
+  const bool is_name = file.find('/') == std::string::npos && file.find('.') != std::string::npos && file[0] != '.';
+  if (!is_name || file.rfind("cgroup.", 0) == 0 || ::access(File(file.c_str()).c_str(), F_OK) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("cgroup file \"", file, "\" is none of this kernel's controllers"));
+  }
+  RETURN_IF_ERROR(WriteTextFile(File(file.c_str()), value), "cgroup");
+  return absl::OkStatus();
+}
+
+absl::Status Cgroup::SetFreezer(Freezer state) const {
+  return WriteTextFile(File("cgroup.freeze"), state == Freezer::kFrozen ? "1" : "0");
+}
+
+bool Cgroup::IsFrozen() const {
+  for (const auto& [key, value] : ReadCounters(File("cgroup.events"))) {
+    if (key == "frozen") return value != 0;
+  }
+  return false;
+}
+
 void Cgroup::KillAll() const {
   // cgroup.kill is in Linux 5.14 and later.
   if (!WriteTextFile(File("cgroup.kill"), "1").ok()) KillListed(path_);

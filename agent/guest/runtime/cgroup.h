@@ -40,6 +40,14 @@ class Cgroup {
   // outside of a VM. Any other failure is an error that names file and value.
   absl::Status Apply(const grpc::LinuxResources& resources) const;
 
+  // Any file of it, by its name ("memory.high"). kInvalidArgument unless it is that of a controller the kernel has.
+  absl::Status SetFile(const std::string& file, const std::string& value) const;
+
+  // The kernel stops everything in it as soon as it can; see IsFrozen().
+  enum class Freezer { kThawed, kFrozen };
+  absl::Status SetFreezer(Freezer state) const;
+  bool IsFrozen() const;
+
   // SIGKILL to everything in it.
   void KillAll() const;
   bool IsPopulated() const;
@@ -63,6 +71,7 @@ class CgroupTree {
   ~CgroupTree();
 
   absl::StatusOr<std::unique_ptr<Cgroup>> Make(const std::string& container_id) const;
+  const std::string& path() const { return path_; }
   // Removes and makes it anew, with all its counters at zero. Nothing may live in it.
   absl::Status Reset() const;
 

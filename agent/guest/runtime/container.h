@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/guest/call.h"
+#include "agent/guest/launch/seccomp.h"
 #include "agent/guest/runtime/cgroup.h"
 #include "agent/guest/runtime/process.h"
 #include "agent/guest/storages/storages.h"
@@ -25,12 +26,14 @@ struct Container {
   State state = State::kCreating;
   std::shared_ptr<MountSet> mounts = std::make_shared<MountSet>();
   std::unique_ptr<Cgroup> cgroup;  // none where the kernel offers none
+  std::shared_ptr<const SeccompFilter> seccomp;
   std::shared_ptr<Process> process;
   std::map<std::string, std::shared_ptr<Process>> execs;
   int events_watch = -1;  // FileWatcher: cgroup.events
   int memory_watch = -1;  // memory.events
   uint64_t oom_kills = 0;
   bool removing = false;
+  CallPtr pauser;                 // answered when the kernel has stopped it
   std::vector<CallPtr> removers;  // answered when it is gone, with:
   absl::Status creation;          // why it could not be made
 

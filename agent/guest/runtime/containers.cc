@@ -2,11 +2,36 @@
 
 #include <signal.h>
 
+#include <map>
 #include <utility>
 
+#include "agent/guest/folders.h"
+#include "agent/guest/runtime/device_filter.h"
 #include "base/status_macros.h"
 
 namespace podvisor::guest {
+namespace {
+
+// The OCI messages of the Kata agent have no "unified" resources: podmanager sends them as annotations.
+absl::Status ApplyAnnotations(const grpc::Spec& spec, const Cgroup& cgroup) {
+  constexpr absl::string_view kPrefix = "podvisor.cgroup.unified/";
+  const std::map<std::string, std::string> annotations(spec.annotations().begin(), spec.annotations().end());
+  for (const auto& [key, value] : annotations) {
+    if (key.rfind(std::string(kPrefix), 0) == 0) RETURN_IF_ERROR(cgroup.SetFile(key.substr(kPrefix.size()), value));
+  }
+  return absl::OkStatus();
+}
+
+// The folder of a container that has an overlay in it; "" for others.
+std::string LayerFolder(const grpc::CreateContainerRequest& request) {
+  const std::string folder = absl::StrCat(kRunFolder, "/", request.container_id());
+  for (const grpc::Storage& storage : request.storages()) {
+    if (storage.driver() == "overlayfs" && storage.mount_point().rfind(folder + "/", 0) == 0) return folder;
+  }
+  return "";
+}
+
+}  // namespace
 
 Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls)
     : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), watcher_(loop) {}
@@ -33,8 +58,13 @@ void Containers::Create(const grpc::CreateContainerRequest& request, CallPtr cal
   container->id = request.container_id();
   container->request = request;
   containers_[container->id] = container;
+  if (const std::string folder = LayerFolder(request); !folder.empty()) {
+    const absl::Status status = container->mounts->MountLayer(folder);
+    if (!status.ok()) return FailCreation(container, call, status);
+  }
   MountStorages(uevents_, request.storages(), container->mounts, [this, container, call](const absl::Status& status) {
     if (!status.ok()) return FailCreation(container, call, status);
+    container->mounts->EndLayerSetUp();
     if (container->removing) return call->Fail(absl::CancelledError("the sandbox is being destroyed"));
     LaunchContainer(container, call);
   });
@@ -51,18 +81,42 @@ absl::StatusOr<int> Containers::SharedPidNamespace() {
   return reaper_->pidfd.get();
 }
 
+// A path of "container:ID" is that of another container's pid namespace: no file, since those names are not stable.
+absl::StatusOr<int> Containers::TargetPidNamespace(const grpc::Spec& spec) const {
+  const std::string prefix = "container:";
+  for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
+    if (space.type() != "pid" || space.path().rfind(prefix, 0) != 0) continue;
+    ASSIGN_OR_RETURN(const std::shared_ptr<Container> target, Find(space.path().substr(prefix.size())),
+                     "pid namespace");
+    if (target->state != Container::State::kRunning) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("pid namespace of container ", target->id, ": it is ", Name(target->state)));
+    }
+    return target->process->pidfd();
+  }
+  return -1;
+}
+
 absl::Status Containers::TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call) {
   const grpc::Spec& spec = container->request.oci();
   LaunchRequest request{.spec = &spec, .process = &spec.process()};
   if (container->request.sandbox_pidns()) {
     ASSIGN_OR_RETURN(request.pid_namespace_of, SharedPidNamespace());
+  } else {
+    ASSIGN_OR_RETURN(request.pid_namespace_of, TargetPidNamespace(spec));
+  }
+  if (spec.linux().has_seccomp()) {
+    ASSIGN_OR_RETURN(container->seccomp, seccomp_filters_.Get(spec.linux().seccomp()));
+    request.seccomp = container->seccomp.get();
   }
   for (const auto& [name, value] : spec.linux().sysctl()) sysctls_.Remember(name);
   UniqueFd cgroup_fd;
   if (cgroups_ != nullptr) {
     ASSIGN_OR_RETURN(container->cgroup, cgroups_->Make(container->id));
     RETURN_IF_ERROR(container->cgroup->Apply(spec.linux().resources()));
+    RETURN_IF_ERROR(ApplyAnnotations(spec, *container->cgroup));
     ASSIGN_OR_RETURN(cgroup_fd, container->cgroup->Open());
+    RETURN_IF_ERROR(ApplyDeviceRules(spec.linux().resources().devices(), cgroup_fd.get()));
     request.cgroup_fd = cgroup_fd.get();
   }
   ASSIGN_OR_RETURN(Launched launched, Launch(request));
@@ -119,7 +173,8 @@ void Containers::Exec(const grpc::ExecProcessRequest& request, CallPtr call) {
   LaunchRequest launch{.spec = &container->request.oci(),
                        .process = &request.process(),
                        .container_pidfd = container->process->pidfd(),
-                       .pid_namespace_of = container->process->pidfd()};
+                       .pid_namespace_of = container->process->pidfd(),
+                       .seccomp = container->seccomp.get()};
   UniqueFd cgroup_fd;
   if (container->cgroup != nullptr) {
     if (absl::StatusOr<UniqueFd> fd = container->cgroup->Open(); fd.ok()) cgroup_fd = *std::move(fd);
@@ -137,6 +192,32 @@ void Containers::Exec(const grpc::ExecProcessRequest& request, CallPtr call) {
     call->Fail(Prefix(status, where));
   });
   if (!status.ok()) (void)process->Signal(SIGKILL);
+}
+
+void Containers::Pause(const std::string& id, CallPtr call) {
+  const absl::StatusOr<std::shared_ptr<Container>> found = Find(id);
+  if (!found.ok()) return call->Fail(found.status());
+  const std::shared_ptr<Container>& container = *found;
+  if (container->state != Container::State::kRunning || container->cgroup == nullptr || container->removing) {
+    return call->Fail(absl::FailedPreconditionError(
+        absl::StrCat("container ", id, " cannot be paused: it is ", Name(container->state))));
+  }
+  if (const absl::Status status = container->cgroup->SetFreezer(Cgroup::Freezer::kFrozen); !status.ok()) {
+    return call->Fail(Prefix(status, absl::StrCat("pause container ", id)));
+  }
+  if (container->cgroup->IsFrozen()) return call->ReplyEmpty();
+  container->pauser = std::move(call);  // cgroup.events tells
+}
+
+absl::Status Containers::Resume(const std::string& id) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, Find(id));
+  if (container->cgroup == nullptr)
+    return absl::FailedPreconditionError(absl::StrCat("container ", id, " has no cgroup"));
+  if (container->pauser != nullptr) {
+    std::exchange(container->pauser, nullptr)->Fail(absl::AbortedError("it has been resumed meanwhile"));
+  }
+  RETURN_IF_ERROR(container->cgroup->SetFreezer(Cgroup::Freezer::kThawed), "resume container ", id);
+  return absl::OkStatus();
 }
 
 void Containers::WaitProcess(const grpc::WaitProcessRequest& request, CallPtr call) {

@@ -29,6 +29,9 @@ class Containers {
   void Create(const grpc::CreateContainerRequest& request, CallPtr call);
   void Start(const std::string& id, CallPtr call);
   void Exec(const grpc::ExecProcessRequest& request, CallPtr call);
+  // Answered when the kernel has stopped all of its processes. kFailedPrecondition unless it runs.
+  void Pause(const std::string& id, CallPtr call);
+  absl::Status Resume(const std::string& id);
   // Kills what runs in it, waits for its end, undoes its mounts.
   void Remove(const std::string& id, CallPtr call);
 
@@ -39,6 +42,9 @@ class Containers {
   // Forgets an exec that has exited. Success if it is unknown, kFailedPrecondition if it runs.
   absl::Status ReleaseExec(const std::string& id, const std::string& exec_id);
   std::vector<podvisor::agent::v1::ProcessState> List() const;
+  void ForEach(const std::function<void(const Container&)>& function) const {
+    for (const auto& [id, container] : containers_) function(*container);
+  }
   // Answers with the next container in which the kernel has killed something for lack of memory.
   void GetOomEvent(CallPtr call);
 
@@ -53,6 +59,7 @@ class Containers {
   void LaunchContainer(const std::shared_ptr<Container>& container, CallPtr call);
   absl::Status TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call);
   absl::StatusOr<int> SharedPidNamespace();
+  absl::StatusOr<int> TargetPidNamespace(const grpc::Spec& spec) const;
   void WatchCgroup(const std::shared_ptr<Container>& container);
   void OnCgroupEvent(const std::shared_ptr<Container>& container);
   void Kill(const std::shared_ptr<Container>& container);
@@ -68,6 +75,7 @@ class Containers {
   CgroupTree* const cgroups_;
   Sysctls& sysctls_;
   FileWatcher watcher_;
+  SeccompFilters seccomp_filters_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<pid_t, std::shared_ptr<Process>> by_pid_;
   std::optional<Reaper> reaper_;

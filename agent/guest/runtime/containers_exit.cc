@@ -30,6 +30,9 @@ void Containers::WatchCgroup(const std::shared_ptr<Container>& container) {
 }
 
 void Containers::OnCgroupEvent(const std::shared_ptr<Container>& container) {
+  if (container->pauser != nullptr && container->cgroup->IsFrozen()) {
+    std::exchange(container->pauser, nullptr)->ReplyEmpty();
+  }
   if (container->cgroup->IsPopulated()) return;
   // Whoever still holds a pipe of theirs lives elsewhere.
   if (container->process != nullptr && container->process->state() == Process::State::kExited) {

@@ -44,6 +44,14 @@ void AddContainerCalls(Agent& agent) {
                                               [&containers](const grpc::RemoveContainerRequest& request, CallPtr call) {
                                                 containers.Remove(request.container_id(), std::move(call));
                                               });
+  dispatcher.On<grpc::PauseContainerRequest>(kAgentService, "PauseContainer",
+                                             [&containers](const grpc::PauseContainerRequest& request, CallPtr call) {
+                                               containers.Pause(request.container_id(), std::move(call));
+                                             });
+  dispatcher.OnSync<grpc::ResumeContainerRequest, Empty>(
+      kAgentService, "ResumeContainer", [&containers](const grpc::ResumeContainerRequest& request, Empty*) {
+        return containers.Resume(request.container_id());
+      });
   dispatcher.On<grpc::ExecProcessRequest>(kAgentService, "ExecProcess",
                                           [&containers](const grpc::ExecProcessRequest& request, CallPtr call) {
                                             containers.Exec(request, std::move(call));

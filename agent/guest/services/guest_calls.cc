@@ -48,22 +48,38 @@ std::string AgentMetrics() {
   return text;
 }
 
-absl::Status BringOnline(const std::string& folder, const char* prefix, const char* file, const char* value) {
+// How many were brought online.
+absl::StatusOr<uint32_t> BringOnline(const std::string& folder, const char* prefix, const char* file,
+                                     const char* value) {
+  uint32_t count = 0;
   for (const std::string& name : ListFolder(folder)) {
     if (name.rfind(prefix, 0) != 0) continue;
     const std::string path = absl::StrCat(folder, "/", name, "/", file);
     const std::string state = ReadTextOrEmpty(path);
     if (state != "0" && state != "offline") continue;
     RETURN_IF_ERROR(WriteTextFile(path, value));
+    ++count;
   }
-  return absl::OkStatus();
+  return count;
 }
 
-absl::Status OnlineCpuMem(const grpc::OnlineCPUMemRequest& request) {
-  RETURN_IF_ERROR(BringOnline("/sys/devices/system/cpu", "cpu", "online", "1"), "processors");
-  if (request.cpu_only()) return absl::OkStatus();
-  RETURN_IF_ERROR(BringOnline("/sys/devices/system/memory", "memory", "state", "online"), "memory");
-  return absl::OkStatus();
+// With `wait`, until as many processors as were plugged have come: an event tells of each.
+void OnlineCpuMem(Agent& agent, const grpc::OnlineCPUMemRequest& request, const CallPtr& call) {
+  constexpr int64_t kWaitMs = 10'000;
+  const auto online = [request, count = uint32_t{0}]() mutable -> absl::StatusOr<std::string> {
+    ASSIGN_OR_RETURN(const uint32_t more, BringOnline("/sys/devices/system/cpu", "cpu", "online", "1"), "processors");
+    count += more;
+    if (request.wait() && count < request.nb_cpus()) {
+      return absl::NotFoundError(absl::StrCat(count, " of ", request.nb_cpus(), " processors have been plugged"));
+    }
+    if (request.cpu_only()) return std::string();
+    RETURN_IF_ERROR(BringOnline("/sys/devices/system/memory", "memory", "state", "online").status(), "memory");
+    return std::string();
+  };
+  agent.uevents.WaitFor(online, kWaitMs, [call](const absl::StatusOr<std::string>& result) {
+    call->Finish(absl::IsNotFound(result.status()) ? absl::DeadlineExceededError(result.status().message())
+                                                   : result.status());
+  });
 }
 
 }  // namespace
@@ -88,9 +104,9 @@ void AddGuestCalls(Agent& agent) {
   dispatcher.OnSync<grpc::ReseedRandomDevRequest, Empty>(
       kAgentService, "ReseedRandomDev",
       [](const grpc::ReseedRandomDevRequest& request, Empty*) { return AddEntropy(request.data()); });
-  dispatcher.OnSync<grpc::OnlineCPUMemRequest, Empty>(
+  dispatcher.On<grpc::OnlineCPUMemRequest>(
       kAgentService, "OnlineCPUMem",
-      [](const grpc::OnlineCPUMemRequest& request, Empty*) { return OnlineCpuMem(request); });
+      [&agent](const grpc::OnlineCPUMemRequest& request, const CallPtr& call) { OnlineCpuMem(agent, request, call); });
 }
 
 }  // namespace podvisor::guest

@@ -1,7 +1,6 @@
 #include "agent/guest/agent.h"
 #include "agent/guest/network/network.h"
 #include "agent/guest/services/names.h"
-#include "agent/guest/text_file.h"
 #include "agent/protocol/extension.pb.h"
 #include "base/status_macros.h"
 
@@ -33,34 +32,6 @@ absl::Status AddNeighbors(Agent& agent, const grpc::AddARPNeighborsRequest& requ
   return absl::OkStatus();
 }
 
-// /proc/net/dev: two lines of headings, then "eth0: rx_bytes packets errs drop fifo frame compressed multicast tx_bytes
-// …".
-void ReadNetworkStats(grpc::StatsContainerResponse* response) {
-  for (const std::string& line : SplitWords(ReadTextOrEmpty("/proc/net/dev"), "\n")) {
-    const std::vector<std::string> words = SplitWords(line, " :");
-    if (words.size() < 17 || line.find('|') != std::string::npos) continue;
-    const auto number = [&](size_t column) { return ::strtoull(words[column].c_str(), nullptr, 10); };
-    grpc::NetworkStats* stats = response->add_network_stats();
-    stats->set_name(words[0]);
-    stats->set_rx_bytes(number(1));
-    stats->set_rx_packets(number(2));
-    stats->set_rx_errors(number(3));
-    stats->set_rx_dropped(number(4));
-    stats->set_tx_bytes(number(9));
-    stats->set_tx_packets(number(10));
-    stats->set_tx_errors(number(11));
-    stats->set_tx_dropped(number(12));
-  }
-}
-
-absl::Status Stats(const Containers& containers, const grpc::StatsContainerRequest& request,
-                   grpc::StatsContainerResponse* response) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, containers.Find(request.container_id()));
-  if (container->cgroup != nullptr) container->cgroup->ReadStats(response->mutable_cgroup_stats());
-  ReadNetworkStats(response);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 void AddNetworkCalls(Agent& agent) {
@@ -89,11 +60,6 @@ void AddNetworkCalls(Agent& agent) {
         ASSIGN_OR_RETURN(Network network, Network::Open(agent.network_originals));
         ASSIGN_OR_RETURN(*response, network.ListRoutes());
         return absl::OkStatus();
-      });
-  dispatcher.OnSync<grpc::StatsContainerRequest, grpc::StatsContainerResponse>(
-      kAgentService, "StatsContainer",
-      [&agent](const grpc::StatsContainerRequest& request, grpc::StatsContainerResponse* response) {
-        return Stats(agent.containers, request, response);
       });
 }
 

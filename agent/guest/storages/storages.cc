@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -190,6 +191,32 @@ void Continue(const std::shared_ptr<Progress>& progress) {
 
 }  // namespace
 
+absl::Status MountSet::MountLayer(const std::string& folder) {
+  RETURN_IF_ERROR(MakeFolders(folder));
+  if (::mount("layer", folder.c_str(), "tmpfs", MS_NODEV, "mode=755") != 0) {
+    return ErrnoStatus(errno, absl::StrCat("mount ", folder));
+  }
+  Add(folder);
+  layer_ = folder;
+  return absl::OkStatus();
+}
+
+void MountSet::EndLayerSetUp() {
+  if (const std::optional<LayerUsage> usage = Layer()) layer_inodes_ += usage->inodes;
+}
+
+std::optional<LayerUsage> MountSet::Layer() const {
+  struct statfs info;
+  if (layer_.empty() || ::statfs(layer_.c_str(), &info) != 0) return std::nullopt;
+  const uint64_t inodes = info.f_files - info.f_ffree;
+  const auto block = static_cast<uint64_t>(info.f_bsize);
+  return LayerUsage{.bytes = (info.f_blocks - info.f_bfree) * block,
+                    .inodes = inodes - std::min<uint64_t>(inodes, layer_inodes_),
+                    .limit_bytes = info.f_blocks * block,
+                    .inodes_limit = info.f_files,
+                    .inodes_free = info.f_ffree};
+}
+
 void MountSet::Unmount() {
   for (auto it = mount_points_.rbegin(); it != mount_points_.rend(); ++it) {
     if (::umount2(it->c_str(), UMOUNT_NOFOLLOW) == 0) continue;
@@ -204,6 +231,8 @@ void MountSet::Unmount() {
   }
   mount_points_.clear();
   folders_.clear();
+  layer_.clear();
+  layer_inodes_ = 0;
 }
 
 std::vector<std::string> StorageDrivers() {

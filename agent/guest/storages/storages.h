@@ -2,8 +2,10 @@
 #ifndef PODVISOR_AGENT_GUEST_STORAGES_STORAGES_H_
 #define PODVISOR_AGENT_GUEST_STORAGES_STORAGES_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,16 @@
 #include "third_party/wire/agent.pb.h"
 
 namespace podvisor::guest {
+
+// What a container has written.
+struct LayerUsage {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+  // Of the file system that it is on.
+  uint64_t limit_bytes = 0;
+  uint64_t inodes_limit = 0;
+  uint64_t inodes_free = 0;
+};
 
 // The mounts of one container, or of the sandbox. They stay until Unmount() or the destructor.
 class MountSet {
@@ -23,12 +35,21 @@ class MountSet {
 
   void Add(std::string mount_point) { mount_points_.push_back(std::move(mount_point)); }
   void AddFolder(std::string path) { folders_.push_back(std::move(path)); }
+  // Mounts a file system in memory for all that follows below `folder`, so that what is written there can be measured
+  // and thrown away at once.
+  absl::Status MountLayer(const std::string& folder);
+  // What is there by now was not written by the container.
+  void EndLayerSetUp();
+  // None without MountLayer().
+  std::optional<LayerUsage> Layer() const;
   // In reverse; what is busy is detached and goes when its last user does. Folders that are empty then are removed.
   void Unmount();
 
  private:
   std::vector<std::string> mount_points_;
   std::vector<std::string> folders_;
+  std::string layer_;
+  uint64_t layer_inodes_ = 0;  // that were there before anything was written
 };
 
 using StorageList = google::protobuf::RepeatedPtrField<grpc::Storage>;

@@ -32,7 +32,7 @@ constexpr char kRunFolder[] = "/run/kata-containers";
 constexpr const char* kApplets[] = {"sh",    "echo", "cat",    "sleep",  "id",   "ls",    "true",     "false",
                                     "stat",  "dd",   "pwd",    "stty",   "ps",   "env",   "mkdir",    "touch",
                                     "mount", "kill", "grep",   "seq",    "head", "mknod", "hostname", "readlink",
-                                    "tail",  "wc",   "ulimit", "chroot", "test", "ip", "df", "ipcs"};
+                                    "tail",  "wc",   "ulimit", "chroot", "test", "ip",    "df",       "ipcs"};
 
 constexpr const char* kCapabilities[] = {"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
                                          "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",

@@ -1,6 +1,7 @@
 #include "agent/guest/testing/ttrpc_test_client.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -17,7 +18,8 @@ constexpr int kDeadlineSeconds = 120;  // of one read: the machine may be busy
 
 }  // namespace
 
-TtrpcTestClient::TtrpcTestClient(const std::string& unix_path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+TtrpcTestClient::TtrpcTestClient(const std::string& unix_path, Link link)
+    : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   unix_path.copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -27,6 +29,33 @@ TtrpcTestClient::TtrpcTestClient(const std::string& unix_path) : fd_(::socket(AF
   }
   const timeval limit{.tv_sec = kDeadlineSeconds, .tv_usec = 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  if (link == Link::kSerial) StartSession();
+}
+
+void TtrpcTestClient::StartSession() {
+  uint64_t session = 0;
+  (void)!::getrandom(&session, sizeof(session), 0);
+  link_.emplace(session);
+  // The guest may boot still, and what is sent before it opens its port may be lost.
+  const timeval interval{.tv_sec = 0, .tv_usec = kPreambleIntervalMs * 1000 / 4};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &interval, sizeof(interval));
+  for (int tries = 0; !link_->synchronized() && tries < kDeadlineSeconds * 4; ++tries) {
+    SendRaw(link_->Preamble());
+    (void)ReadSome();
+  }
+  const timeval limit{.tv_sec = kDeadlineSeconds, .tv_usec = 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+absl::Status TtrpcTestClient::ReadSome() {
+  char buffer[65536];
+  const ssize_t got = ::read(fd_.get(), buffer, sizeof(buffer));
+  if (got <= 0) return absl::UnavailableError(got == 0 ? "the agent has closed the connection" : "no answer");
+  absl::string_view bytes(buffer, static_cast<size_t>(got));
+  if (!link_.has_value()) return decoder_.Feed(bytes, &received_);
+  std::string data;
+  const absl::Status status = link_->Receive(bytes, &data);
+  return status.ok() ? decoder_.Feed(data, &received_) : status;
 }
 
 uint32_t TtrpcTestClient::Send(const std::string& service, const std::string& method,
@@ -40,7 +69,9 @@ uint32_t TtrpcTestClient::Send(const std::string& service, const std::string& me
   std::string bytes;
   (void)EncodeFrame({.stream_id = stream, .type = FrameType::kRequest, .payload = envelope.SerializeAsString()},
                     &bytes);
-  SendRaw(bytes);
+  std::string stuffed;
+  if (link_.has_value()) link_->Send(bytes, &stuffed);
+  SendRaw(link_.has_value() ? stuffed : bytes);
   return stream;
 }
 
@@ -65,10 +96,7 @@ absl::Status TtrpcTestClient::Receive(uint32_t stream_id, google::protobuf::Mess
       if (!response->ParseFromString(envelope.payload())) return absl::DataLossError("payload of another type");
       return absl::OkStatus();
     }
-    char buffer[65536];
-    const ssize_t got = ::read(fd_.get(), buffer, sizeof(buffer));
-    if (got <= 0) return absl::UnavailableError(got == 0 ? "the agent has closed the connection" : "no answer");
-    const absl::Status status = decoder_.Feed(absl::string_view(buffer, static_cast<size_t>(got)), &received_);
+    const absl::Status status = ReadSome();
     if (!status.ok()) return status;
   }
 }

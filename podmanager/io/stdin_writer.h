@@ -1,0 +1,42 @@
+// Writes to the stdin of a process in a guest.
+#ifndef PODVISOR_PODMANAGER_IO_STDIN_WRITER_H_
+#define PODVISOR_PODMANAGER_IO_STDIN_WRITER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/client/agent_client.h"
+#include "podmanager/stream_session.h"
+
+namespace podvisor {
+
+// One call is under way at a time; the guest answers it when the program's pipe has taken the bytes. When the program
+// has closed its stdin, or the guest can't be reached, what follows is dropped, as a pipe's writer would see it: the
+// end of the process tells the rest. In the event loop's thread.
+class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
+ public:
+  StdinWriter(std::shared_ptr<AgentClient> client, std::string container_id, std::string exec_id);
+
+  // `taken` as StreamSession::Write(). Pieces of at most 64 KiB go to the guest.
+  void Write(std::string data, std::function<void()> taken);
+  void Close();
+  void Resize(TerminalSize size);
+  // `taken` of a Write() under way is not called any more.
+  void Abandon();
+
+ private:
+  void WriteNext();
+  void Taken();
+
+  const std::shared_ptr<AgentClient> client_;
+  const std::string container_id_, exec_id_;
+  std::string data_;
+  size_t written_ = 0;
+  std::function<void()> taken_;
+  bool broken_ = false;
+};
+
+}  // namespace podvisor
+
+#endif  // PODVISOR_PODMANAGER_IO_STDIN_WRITER_H_
