@@ -292,8 +292,11 @@ TEST_F(ContainerTest, UpdatedResourcesAreShown) {
   EXPECT_EQ(status->resources.memory_limit_bytes(), 128 << 20);
   EXPECT_EQ(status->resources.cpu_shares(), 512) << "what was not named stays";
   EXPECT_EQ(Agent(sandbox_)->ContainerResources(id)->memory().limit(), 128 << 20);
+  update.set_memory_limit_bytes(int64_t{1} << 40);
+  EXPECT_THAT(pods_->UpdateContainerResources(id, update, Soon()), StatusIs(StatusCode::kOutOfRange))
+      << "no VM was made for so much";
   Agent(sandbox_)->FailNext("UpdateContainer", absl::InternalError("injected"));
-  update.set_memory_limit_bytes(256 << 20);
+  update.set_memory_limit_bytes(140 << 20);
   EXPECT_THAT(pods_->UpdateContainerResources(id, update, Soon()), StatusIs(StatusCode::kInternal));
   EXPECT_EQ(pods_->GetContainer(id, Detail::kBrief)->resources.memory_limit_bytes(), 128 << 20);
 }

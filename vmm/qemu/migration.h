@@ -32,8 +32,8 @@ class Migration {
   // ended or is not done by `deadline`.
   absl::Status Save(const Execute& execute, int fd, absl::Time deadline);
 
-  // Reads from QEMU's own descriptor `number`. A state that QEMU can't use ends it: kFailedPrecondition, or kUnavailable
-  // if its end was noticed first.
+  // Reads from QEMU's own descriptor `number`. A state that QEMU can't use ends it: kFailedPrecondition, or
+  // kUnavailable if its end was noticed first.
   absl::Status Load(const Execute& execute, int number, absl::Time deadline);
 
  private:
