@@ -86,7 +86,10 @@ class PoolTest(NodeTest):
                 except grpc.RpcError:
                     pass
             self.node.up()
-            pod = self.node.cri.RunPodSandbox(config=config).pod_sandbox_id
+            try:
+                pod = self.node.cri.RunPodSandbox(config=config).pod_sandbox_id
+            except grpc.RpcError as error:
+                self.fail(f"after a kill at {delay} s: {error.details()}\n{self.node.log_tail()}")
             self.assertEqual(self.cri.PodSandboxStatus(pod_sandbox_id=pod).status.state, 0)
         factory.await_pool(self.node, 2)
         pods = self.cri.ListPodSandbox().items
