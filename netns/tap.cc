@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/atomic_file.h"
 #include "base/status_macros.h"
 
@@ -24,6 +26,8 @@ namespace podvisor {
 namespace {
 
 constexpr int kVnetHeaderBytes = 10;  // struct virtio_net_hdr without num_buffers; the VMM sets 12 when it needs to
+
+constexpr absl::Duration kForkToExec = absl::Seconds(1);
 
 ifreq TapRequest(const std::string& name) {
   ifreq request = {};
@@ -36,9 +40,15 @@ absl::StatusOr<UniqueFd> AttachQueue(const std::string& name) {
   UniqueFd tap(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!tap.ok()) return ErrnoStatus(errno, "open /dev/net/tun (is the kernel module tun loaded?)");
   ifreq request = TapRequest(name);
-  if (::ioctl(tap.get(), TUNSETIFF, &request) != 0) {
-    if (errno == EBUSY) return absl::UnavailableError(absl::StrCat("tap ", name, " is in use by another process"));
-    return ErrnoStatus(errno, absl::StrCat("attach to tap ", name, " (needs CAP_NET_ADMIN)"));
+  int error = ::ioctl(tap.get(), TUNSETIFF, &request) == 0 ? 0 : errno;
+  // A child of ours between its fork and its exec holds a copy of whatever was open, a tap just made among it.
+  for (const absl::Time end = absl::Now() + kForkToExec; error == EBUSY && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(1));
+    error = ::ioctl(tap.get(), TUNSETIFF, &request) == 0 ? 0 : errno;
+  }
+  if (error != 0) {
+    if (error == EBUSY) return absl::UnavailableError(absl::StrCat("tap ", name, " is in use by another process"));
+    return ErrnoStatus(error, absl::StrCat("attach to tap ", name, " (needs CAP_NET_ADMIN)"));
   }
   return tap;
 }

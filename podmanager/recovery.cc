@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "podmanager/container_operations.h"
 #include "podmanager/image_volumes.h"
@@ -51,9 +52,20 @@ void AdoptSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox) 
   WatchVm(context, sandbox, *vm);
 }
 
+// A network plugin that the earlier podvisord had started may still be at work, and in the way of its own DEL.
+absl::Status ReleaseWithPatience(PodContext& context, Sandbox& sandbox) {
+  absl::Status status = ReleaseSandbox(context, sandbox);
+  for (absl::Duration pause = absl::Milliseconds(250); !status.ok() && pause <= absl::Seconds(4); pause *= 2) {
+    if (context.stopping) break;
+    absl::SleepFor(pause);
+    status = ReleaseSandbox(context, sandbox);
+  }
+  return status;
+}
+
 void UndoSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox) {
   absl::StatusOr<Turn> turn = sandbox->turns().Take(absl::InfiniteFuture(), "sandbox " + sandbox->id());
-  absl::Status status = turn.ok() ? ReleaseSandbox(context, *sandbox) : turn.status();
+  absl::Status status = turn.ok() ? ReleaseWithPatience(context, *sandbox) : turn.status();
   if (status.ok()) status = context.store.DeleteSandbox(sandbox->id());
   if (!status.ok()) {
     spdlog::error("sandbox {}: half made by an earlier podvisord, can't be undone: {}", sandbox->id(),
