@@ -137,7 +137,7 @@ TEST_F(RecoveryTest, HalfMadeSandboxThatCannotBeUndoneIsListed) {
   const std::string sandbox = ReadyPod("web");
   StopDaemon();
   LeaveIn(sandbox, SandboxRecord::CREATING);
-  network_.failpoints().FailNext("Teardown", absl::UnavailableError("plugin crashed"));
+  network_.failpoints().FailNext("Teardown", absl::UnavailableError("plugin crashed"), 6);
   StartDaemon();
   EXPECT_THAT(AwaitState(sandbox, SandboxState::kNotReady).reason, HasSubstr("plugin crashed"));
   EXPECT_OK(pods_->RemovePodSandbox(sandbox, Soon()));
