@@ -1,9 +1,6 @@
 #include "podmanager/io/exec_stream.h"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <optional>
@@ -12,18 +9,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "agent/protocol/extension.pb.h"
 #include "base/status_macros.h"
+#include "podmanager/io/exec_end.h"
 #include "podmanager/io/output_pump.h"
 #include "podmanager/io/stdin_writer.h"
 #include "third_party/wire/agent.pb.h"
 
 namespace podvisor {
 namespace {
-
-constexpr absl::Duration kWaitInGuest = absl::Seconds(30);
-constexpr absl::Duration kAnswerGrace = absl::Seconds(30);
-constexpr absl::Duration kPause = absl::Milliseconds(100);  // between questions that failed
 
 size_t Index(OutputStream stream) { return stream == OutputStream::kStdout ? 0 : 1; }
 
@@ -37,8 +30,8 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
         options_(std::move(options)),
         peer_(std::move(peer)),
         stdin_(std::make_shared<StdinWriter>(client_, options_.container_id, options_.exec_id)),
-        drain_timer_(loop.context()),
-        ask_timer_(loop.context()) {}
+        end_(ExecEnd::Create(loop, client_, {options_.sandbox_id, options_.container_id, options_.exec_id})),
+        drain_timer_(loop.context()) {}
 
   void Begin() {
     grpc::ExecProcessRequest request;
@@ -105,7 +98,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   void OnStarted(const absl::Status& status) {
     if (!status.ok()) {
       // Where the answer is missing, the program may run.
-      if (absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status)) KillAndRelease();
+      if (absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status)) end_->KillAndRelease();
       return Finish(status);
     }
     started_ = true;
@@ -119,7 +112,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
       self->output_ended_ = true;
       self->FinishIfEnded();
     });
-    AskExit();
+    end_->Ask([self = shared_from_this()](absl::StatusOr<int> exit) { self->SetExit(std::move(exit)); });
     if (!options_.want_stdin && !options_.tty) stdin_->Close();
     if (peer_ == nullptr) return LeaveProgram();
     if (early_size_.has_value()) stdin_->Resize(*early_size_);
@@ -129,85 +122,12 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
 
   // The client has gone.
   void LeaveProgram() {
-    if (left_ == Leave::kShutdown) return Signal(SIGKILL);
+    if (left_ == Leave::kShutdown) return end_->Signal(SIGKILL);
     if (options_.want_stdin && !stdin_ended_) stdin_->Close();
-    if (options_.tty) Signal(SIGHUP);
+    if (options_.tty) end_->Signal(SIGHUP);
     // Nobody waits for the output any more: it is read and dropped, so that the program can end.
     for (auto& waiting : waiting_)
       if (const std::function<void()> taken = std::exchange(waiting, nullptr)) taken();
-  }
-
-  // Of a program that may not run at all.
-  void KillAndRelease() {
-    Signal(SIGKILL);
-    agent::v1::WaitExitRequest request;
-    request.set_container_id(options_.container_id);
-    request.set_exec_id(options_.exec_id);
-    request.set_wait_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(kWaitInGuest)));
-    client_->CallAsync(kExtensionService, "WaitExit", request, absl::Now() + kWaitInGuest + kAnswerGrace,
-                       [self = shared_from_this()](const absl::StatusOr<std::string>&) { self->Release(); });
-  }
-
-  void Signal(int signal) {
-    grpc::SignalProcessRequest request;
-    request.set_container_id(options_.container_id);
-    request.set_exec_id(options_.exec_id);
-    request.set_signal(static_cast<uint32_t>(signal));
-    client_->CallAsync(kAgentService, "SignalProcess", request, absl::Now() + kAnswerGrace,
-                       [](const absl::StatusOr<std::string>&) {});
-  }
-
-  void AskExit() {
-    asked_at_ = absl::Now();
-    if (plain_) return AskPlainExit();
-    agent::v1::WaitExitRequest request;
-    request.set_container_id(options_.container_id);
-    request.set_exec_id(options_.exec_id);
-    request.set_wait_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(kWaitInGuest)));
-    client_->CallAsync(
-        kExtensionService, "WaitExit", request, asked_at_ + kWaitInGuest + kAnswerGrace,
-        [self = shared_from_this()](const absl::StatusOr<std::string>& answer) { self->OnExitAnswer(answer); });
-  }
-
-  void OnExitAnswer(const absl::StatusOr<std::string>& answer) {
-    if (absl::IsUnimplemented(answer.status())) {
-      plain_ = true;
-      return AskExit();
-    }
-    if (!answer.ok()) return OnExitError(answer.status());
-    agent::v1::ProcessState state;
-    if (!state.ParseFromString(*answer))
-      return SetExit(absl::DataLossError("WaitExit: the agent's answer is no message"));
-    if (state.exited()) return SetExit(state.exit_code());
-    // A guest that does not wait as it was asked to is asked less often.
-    absl::Now() - asked_at_ >= kWaitInGuest / 2 ? AskExit() : AskExitLater();
-  }
-
-  // Asked once: a stock agent forgets the process when it has answered.
-  void AskPlainExit() {
-    grpc::WaitProcessRequest request;
-    request.set_container_id(options_.container_id);
-    request.set_exec_id(options_.exec_id);
-    client_->CallAsync(kAgentService, "WaitProcess", request, absl::InfiniteFuture(),
-                       [self = shared_from_this()](const absl::StatusOr<std::string>& answer) {
-                         if (!answer.ok()) return self->OnExitError(answer.status());
-                         grpc::WaitProcessResponse response;
-                         if (!response.ParseFromString(*answer))
-                           return self->SetExit(absl::DataLossError("WaitProcess: the agent's answer is no message"));
-                         self->SetExit(response.status());
-                       });
-  }
-
-  void OnExitError(const absl::Status& status) {
-    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) return AskExitLater();
-    SetExit(status);
-  }
-
-  void AskExitLater() {
-    ask_timer_.expires_after(absl::ToChronoNanoseconds(kPause));
-    ask_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-      if (!cancelled) self->AskExit();
-    });
   }
 
   void SetExit(absl::StatusOr<int> exit) {
@@ -236,28 +156,15 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   void Finish(absl::StatusOr<int> exit) {
     if (std::exchange(over_, true)) return;
     drain_timer_.cancel();
-    ask_timer_.cancel();
+    end_->StopAsking();
     if (pump_ != nullptr) pump_->Stop();
     pump_ = nullptr;
     stdin_->Abandon();
-    if (started_) Release();
+    if (started_) end_->Release();
     const std::shared_ptr<StreamPeer> peer = std::exchange(peer_, nullptr);
     if (peer == nullptr) return;
     if (absl::IsCancelled(exit.status())) exit = absl::UnavailableError("its sandbox has ended");
     peer->Finish(std::move(exit));
-  }
-
-  void Release() {
-    agent::v1::ReleaseExecRequest request;
-    request.set_container_id(options_.container_id);
-    request.set_exec_id(options_.exec_id);
-    client_->CallAsync(kExtensionService, "ReleaseExec", request, absl::Now() + kAnswerGrace,
-                       [self = shared_from_this()](const absl::StatusOr<std::string>& answer) {
-                         if (!answer.ok() && !absl::IsUnimplemented(answer.status()))
-                           spdlog::debug("exec {} in container {} of sandbox {}: release: {}", self->options_.exec_id,
-                                         self->options_.container_id, self->options_.sandbox_id,
-                                         answer.status().ToString());
-                       });
   }
 
   EventLoop& loop_;
@@ -265,6 +172,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   const ExecStreamOptions options_;
   std::shared_ptr<StreamPeer> peer_;  // null when it has gone, or been told the end
   const std::shared_ptr<StdinWriter> stdin_;
+  const std::shared_ptr<ExecEnd> end_;
   std::shared_ptr<OutputPump> pump_;
   std::array<std::function<void()>, 2> waiting_;  // the pump's, while the peer takes its time
 
@@ -277,9 +185,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
 
   std::optional<absl::StatusOr<int>> exit_;
   bool output_ended_ = false, over_ = false;
-  absl::Time asked_at_;
-  bool plain_ = false;  // the agent has no WaitExit
-  boost::asio::steady_timer drain_timer_, ask_timer_;
+  boost::asio::steady_timer drain_timer_;
 };
 
 }  // namespace
