@@ -1,7 +1,5 @@
 """kill -9 of the daemon at bad moments: nothing is lost, doubled or left."""
-import os
 import pathlib
-import signal
 import threading
 import time
 
@@ -11,13 +9,6 @@ from e2e.harness.node import NodeTest
 
 
 class CrashTest(NodeTest):
-    def kill_daemon(self):
-        pid = self.node.pid()
-        os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
-            time.sleep(0.02)
-
     def test_pods_logs_and_execs_survive(self):
         pods = [self.run_pod(name) for name in ("first", "second")]
         counter = self.run_container(*pods[0], "count", [
@@ -27,7 +18,7 @@ class CrashTest(NodeTest):
         self._wait_for_lines(log, 50)
         for _ in range(3):
             lines = len(log.read_text().splitlines())
-            self.kill_daemon()
+            self.node.kill()
             time.sleep(1)  # output that nobody reads meanwhile
             self.node.up()
             for pod, _ in pods:
@@ -43,7 +34,7 @@ class CrashTest(NodeTest):
     def test_exit_while_the_daemon_is_down_is_known_afterwards(self):
         pod, config = self.run_pod("exits")
         container = self.run_container(pod, config, "c", ["sh", "-c", "sleep 2; echo last words; exit 9"])
-        self.kill_daemon()
+        self.node.kill()
         time.sleep(4)
         self.node.up()
         status = self.wait_exited(container)
@@ -63,7 +54,7 @@ class CrashTest(NodeTest):
             thread = threading.Thread(target=run)
             thread.start()
             time.sleep(delay)
-            self.kill_daemon()
+            self.node.kill()
             thread.join()
             self.node.up()
             for pod in self.cri.ListPodSandbox().items:
@@ -74,7 +65,7 @@ class CrashTest(NodeTest):
     def test_vm_that_dies_while_the_daemon_is_down(self):
         pod, config = self.run_pod("dies")
         container = self.run_container(pod, config, "c", ["sleep", "1000"])
-        self.kill_daemon()
+        self.node.kill()
         self.kill_vm(pod)
         self.node.up()
         self.assertEqual(self.cri.PodSandboxStatus(pod_sandbox_id=pod).status.state, 1)

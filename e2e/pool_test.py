@@ -3,7 +3,6 @@ import concurrent.futures
 import os
 import pathlib
 import shutil
-import signal
 import time
 
 import grpc
@@ -20,13 +19,6 @@ class PoolTest(NodeTest):
         """A copy of the guest's kernel, so that others don't see its time change."""
         guest = pathlib.Path(os.environ.get("PODVISOR_GUEST_DIR") or source_root() / "out/guest")
         shutil.copy(guest / "vmlinux", cls.node.folder)
-
-    def kill_daemon(self):
-        pid = self.node.pid()
-        os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
-            time.sleep(0.02)
 
     def test_a_pod_takes_a_waiting_vm_and_works(self):
         factory.await_pool(self.node, 2)
@@ -67,7 +59,7 @@ class PoolTest(NodeTest):
     def test_a_killed_daemons_pool_is_taken_over(self):
         factory.await_pool(self.node, 2)
         before = sorted(factory.vmms(self.node))
-        self.kill_daemon()
+        self.node.kill()
         self.node.up()
         factory.await_pool(self.node, 2)
         self.assertEqual(sorted(factory.vmms(self.node)), before)
@@ -80,7 +72,7 @@ class PoolTest(NodeTest):
             with concurrent.futures.ThreadPoolExecutor(1) as client:
                 call = client.submit(self.node.cri.RunPodSandbox, config=config)
                 time.sleep(delay)
-                self.kill_daemon()
+                self.node.kill()
                 try:
                     call.result()
                 except grpc.RpcError:
@@ -104,7 +96,7 @@ class PoolTest(NodeTest):
                 self.node.cri.RunPodSandbox(config=self.pod_config(f"new-{delay}"))
             finally:
                 time.sleep(delay)
-                self.kill_daemon()
+                self.node.kill()
                 self.node.up()
         factory.await_pool(self.node, 2)
         pod, _ = self.run_pod("after")

@@ -112,6 +112,11 @@ class Creation {
     });
   }
 
+  void UndoNamespace() {
+    Undo("delete network namespace",
+         [&context = context_](Sandbox& sandbox, absl::Time) { return context.network.DeleteNamespace(sandbox.id()); });
+  }
+
   // One row, before anything exists: see SandboxRecord.
   absl::Status RecordIntent() {
     CgroupPlan plan;
@@ -145,15 +150,13 @@ class Creation {
     taken_ = true;
     sandbox_->set_guest({.vm = reserved_->vm, .agent = reserved_->agent});
     site_ = reserved_->site;
-    Undo("delete network namespace",
-         [&context = context_](Sandbox& sandbox, absl::Time) { return context.network.DeleteNamespace(sandbox.id()); });
+    UndoNamespace();
     rollback_.Barrier();
     Undo("end VM", [&context = context_](Sandbox& sandbox, absl::Time) { return EndVm(context, sandbox); });
   }
 
   absl::Status MakeNamespace() {
-    Undo("delete network namespace",
-         [&context = context_](Sandbox& sandbox, absl::Time) { return context.network.DeleteNamespace(sandbox.id()); });
+    UndoNamespace();
     rollback_.Barrier();  // CNI DEL and the VMM need the namespace
     ASSIGN_OR_RETURN(site_.netns_path, context_.network.CreateNamespace(sandbox_->id()), "sandbox ", sandbox_->id(),
                      ": network namespace");

@@ -1,5 +1,4 @@
 // Calls that are not about containers, hostile peers; outside of a VM.
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -193,7 +192,8 @@ TEST_F(ServiceTest, StatsOfTheWholePodInOneCall) {
 }
 
 TEST_F(ServiceTest, TheWritableLayerIsMeasured) {
-  auto request = agent_->Request("c1", {"sh", "-c", "dd if=/dev/zero of=/big bs=1024 count=300 2>/dev/null; sleep 99"});
+  auto request =
+      agent_->Request("c1", {"sh", "-c", "dd if=/dev/zero of=/big bs=1024 count=300 2>/dev/null; echo full; sleep 99"});
   grpc::Storage* overlay = request.add_storages();
   overlay->set_driver("overlayfs");
   overlay->set_mount_point("/run/kata-containers/c1/rootfs");
@@ -209,7 +209,8 @@ TEST_F(ServiceTest, TheWritableLayerIsMeasured) {
   };
   EXPECT_LT(layer().layer_bytes(), 100u << 10);
   ASSERT_OK(agent_->Start("c1"));
-  while (layer().layer_bytes() < 300 << 10) ::usleep(10'000);
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 0, 100, 60000).data(), "full\n");
+  EXPECT_GE(layer().layer_bytes(), 300u << 10);
   EXPECT_LT(layer().layer_bytes(), 500u << 10);
   EXPECT_LT(layer().layer_inodes(), 50u);
   ASSERT_OK(agent_->Remove("c1"));

@@ -26,27 +26,28 @@ class Lives:
         return {"metadata": {"name": name, "namespace": "bench", "uid": f"{name}-{os.getpid()}"},
                 "log_directory": folder, "linux": {}}
 
-    def timed(self, call, *, into=None, **request):
+    def timed(self, call, kind="", **request):
+        """The answer; the time goes to `call` with `kind` behind it."""
         start = time.perf_counter()
         answer = getattr(self.subject.cri, call)(**request)
         took = 1000 * (time.perf_counter() - start)
-        self.samples.setdefault(into or call, []).append(took)
+        self.samples.setdefault(call + kind, []).append(took)
         return answer
 
-    def start(self, config, into=""):
+    def start(self, config, kind=""):
         """A pod with a sleeping container; returns their ids."""
         begin = time.perf_counter()
-        pod = self.timed("RunPodSandbox", config=config, into=into and "RunPodSandbox" + into).pod_sandbox_id
+        pod = self.timed("RunPodSandbox", config=config, kind=kind).pod_sandbox_id
         container = self.timed("CreateContainer", pod_sandbox_id=pod, sandbox_config=config, config={
             "metadata": {"name": "c"}, "image": {"image": self.subject.image_ref}, "command": ["sleep", "100000"],
-            "log_path": "c.log", "linux": {}}, into=into and "CreateContainer" + into).container_id
-        self.timed("StartContainer", container_id=container, into=into and "StartContainer" + into)
-        self.samples.setdefault("Run+Create+Start" + into, []).append(1000 * (time.perf_counter() - begin))
+            "log_path": "c.log", "linux": {}}, kind=kind).container_id
+        self.timed("StartContainer", container_id=container, kind=kind)
+        self.samples.setdefault("Run+Create+Start" + kind, []).append(1000 * (time.perf_counter() - begin))
         return pod, container
 
-    def end(self, pod, into=""):
-        self.timed("StopPodSandbox", pod_sandbox_id=pod, into=into and "StopPodSandbox" + into)
-        self.timed("RemovePodSandbox", pod_sandbox_id=pod, into=into and "RemovePodSandbox" + into)
+    def end(self, pod, kind=""):
+        self.timed("StopPodSandbox", pod_sandbox_id=pod, kind=kind)
+        self.timed("RemovePodSandbox", pod_sandbox_id=pod, kind=kind)
 
     def live(self, execs=5):
         """One pod from its start to its removal."""
@@ -62,10 +63,10 @@ class Lives:
     def burst(self, count):
         """`count` RunPodSandbox at once; their times go to "RunPodSandbox, COUNT at once", the whole to the second."""
         configs = [self.config() for _ in range(count)]
-        call = f"RunPodSandbox, {count} at once"
+        kind = f", {count} at once"
         begin = time.perf_counter()
         with concurrent.futures.ThreadPoolExecutor(count) as threads:
-            pods = list(threads.map(lambda c: self.timed("RunPodSandbox", config=c, into=call).pod_sandbox_id, configs))
+            pods = list(threads.map(lambda c: self.timed("RunPodSandbox", config=c, kind=kind).pod_sandbox_id, configs))
         self.samples.setdefault(f"all of {count} at once", []).append(1000 * (time.perf_counter() - begin))
         with concurrent.futures.ThreadPoolExecutor(4) as threads:
             list(threads.map(lambda pod: self.end(pod, ", after a burst"), pods))

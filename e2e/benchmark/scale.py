@@ -1,18 +1,12 @@
 """How daemon memory and List calls grow with the number of sandboxes: on the mock hypervisor, which only pretends."""
 import concurrent.futures
 import os
-import pathlib
 import statistics
 import time
 
+from e2e.benchmark.memory import proportional_kib
+
 OVERLAY = "hypervisor:\n  type: mock\nnetwork:\n  interworking: none\n"
-
-
-def _pss_kib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    raise AssertionError(f"process {pid} has no PSS")
 
 
 def _median_ms(call, times=50):
@@ -36,12 +30,12 @@ def grow(subject, sizes):
         subject.cri.StopPodSandbox(pod_sandbox_id=pod, deadline=600)
         subject.cri.RemovePodSandbox(pod_sandbox_id=pod, deadline=600)
 
-    pods, rows = [], [(0, _pss_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox))]
+    pods, rows = [], [(0, proportional_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox))]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         try:
             for size in sizes:
                 pods += threads.map(run, range(len(pods), size))
-                rows.append((size, _pss_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox)))
+                rows.append((size, proportional_kib(subject.pid) / 1024, _median_ms(subject.cri.ListPodSandbox)))
         finally:
             list(threads.map(remove, pods))
     return rows

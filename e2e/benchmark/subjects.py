@@ -6,8 +6,8 @@ import signal
 import subprocess
 import tempfile
 import time
-import urllib.request
 
+from e2e.harness import factory
 from e2e.harness.cri import Cri
 from e2e.harness.node import Node, clients
 
@@ -73,23 +73,13 @@ class Podvisor(Subject):
         self.node.remove()
 
     def settle(self):
-        end = time.monotonic() + 120
-        while self._pool and self.metrics().get('podvisor_pool_vms{runtime_handler="",state="waiting"}', 0) < self._pool:
-            if time.monotonic() > end:
-                raise AssertionError(f"{self.name}: the pool does not fill up\n{self.node.log_tail()}")
-            time.sleep(0.1)
+        if self._pool:
+            factory.await_pool(self.node, self._pool)
         super().settle()
-
-    def metrics(self):
-        """{"name{labels}": value}"""
-        address = (self.node.folder / "metrics.addr").read_text().strip()
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
     def stages(self):
         """{stage: (count, mean in ms)} of all RunPodSandbox calls so far."""
-        metrics = self.metrics()
+        metrics = factory.metrics(self.node)
         prefix = 'podvisor_vm_start_stage_seconds_count{stage="'
         counts = {key[len(prefix):-2]: value for key, value in metrics.items() if key.startswith(prefix)}
         return {stage: (count, 1000 * metrics[f'podvisor_vm_start_stage_seconds_sum{{stage="{stage}"}}'] / count)

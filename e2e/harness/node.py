@@ -1,7 +1,9 @@
 """A daemon of a test's own: started by e2e/up in a fresh folder, gone with all it made after the test."""
 import os
 import pathlib
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -75,6 +77,17 @@ class Node:
 
     def pid(self):
         return int((self.folder / "podvisord.pid").read_text())
+
+    def kill(self):
+        """SIGKILL to the daemon; returns when it has ended."""
+        pid = self.pid()
+        process = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            if not select.select([process], [], [], 20)[0]:
+                raise AssertionError(f"podvisord {pid} outlives SIGKILL")
+        finally:
+            os.close(process)
 
     def log_tail(self, lines=60):
         log = self.folder / "podvisord.log"
