@@ -1,6 +1,6 @@
 """Measures podvisor and its peer, containerd with runc, by turns in one run, and compares them.
 
-    bazel run -c opt //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs]
+    bazel run //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs]
 
 podvisor runs with cold boots, with a template and no pool, and with a pool, on exec'ed CNI plugins and on the built-in
 network; all daemons are up at the same time, and each round times one pod's life on each of them, so that a change of
@@ -129,7 +129,7 @@ def main():
             parts += ["## Many sandboxes (mock hypervisor)\n", report.scale(scale.grow(mock, numbers(arguments.scale)))]
         finally:
             mock.down()
-    text = f"# Benchmarks\n\n`bazel run -c opt //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n" + "\n".join(parts)
+    text = f"# Benchmarks\n\n`bazel run //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n" + "\n".join(parts)
     print(text)
     if arguments.write:
         folder = pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), arguments.write)

@@ -123,17 +123,18 @@ class Rehearsal {
   }
 
   absl::Status Exec(const grpc::Process& process) {
-    grpc::ExecProcessRequest exec;
+    agent::v1::RunExecRequest run;
+    grpc::ExecProcessRequest& exec = *run.mutable_exec();
     exec.set_container_id(kContainer);
     exec.set_exec_id(kExec);
     ASSIGN_OR_RETURN(*exec.mutable_process(), BuildExecProcess(process, {kProgram, "true"}, Terminal::kNo));
-    RETURN_IF_ERROR(Call(kAgentService, "ExecProcess", exec));
-    RETURN_IF_ERROR(AwaitExit(kExec));
-    RETURN_IF_ERROR(ReadOutput(kExec, 0).status());
-    agent::v1::ReleaseExecRequest release;
-    release.set_container_id(kContainer);
-    release.set_exec_id(kExec);
-    return Call(kExtensionService, "ReleaseExec", release);
+    run.set_wait_ms(WaitMs());
+    agent::v1::RunExecResponse ran;
+    RETURN_IF_ERROR(agent_.Call(kExtensionService, "RunExec", run, &ran, absl::Now() + handler_.timeouts.agent_call),
+                    "RunExec");
+    if (ran.done() && ran.exit_code() == 0) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat(
+        "the rehearsal program ", ran.done() ? absl::StrCat("ended with ", ran.exit_code()) : "does not end"));
   }
 
   absl::Status AwaitExit(const std::string& exec_id) {

@@ -19,6 +19,7 @@ namespace podvisor {
 namespace {
 
 constexpr absl::Duration kAnswerGrace = absl::Seconds(30);
+constexpr absl::Duration kWaitInGuest = absl::Seconds(30);
 
 // Keeps the beginning of both streams. Written in the event loop, read by the caller's thread.
 class CollectingSink : public OutputSink {
@@ -125,6 +126,14 @@ class Exec : public std::enable_shared_from_this<Exec> {
   bool output_ended_ ABSL_GUARDED_BY(mu_) = false;
 };
 
+ExecResult ResultOf(agent::v1::RunExecResponse ran, size_t output_limit) {
+  ExecResult result{
+      .out = std::move(*ran.mutable_stdout()), .err = std::move(*ran.mutable_stderr()), .exit_code = ran.exit_code()};
+  result.out.resize(std::min(result.out.size(), output_limit));
+  result.err.resize(std::min(result.err.size(), output_limit));
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<ExecResult> RunExecSync(EventLoop& loop, std::shared_ptr<AgentClient> client,
@@ -144,8 +153,16 @@ absl::StatusOr<ExecResult> RunExecSync(EventLoop& loop, std::shared_ptr<AgentCli
   request.set_exec_id(options.exec_id);
   *request.mutable_process() = options.process;
   auto exec = std::make_shared<Exec>(loop, client, options);
+  // In one call where the guest can: a round trip costs more there than most programs that are run this way.
+  agent::v1::RunExecRequest run;
+  *run.mutable_exec() = request;
+  run.set_wait_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(kWaitInGuest)));
+  agent::v1::RunExecResponse ran;
+  absl::Status status = client->Call(kExtensionService, "RunExec", run, &ran, deadline);
+  if (status.ok() && ran.done()) return ResultOf(std::move(ran), options.output_limit);
   agent::v1::Empty empty;
-  if (absl::Status status = client->Call(kAgentService, "ExecProcess", request, &empty, deadline); !status.ok()) {
+  if (absl::IsUnimplemented(status)) status = client->Call(kAgentService, "ExecProcess", request, &empty, deadline);
+  if (!status.ok()) {
     // Where the answer is missing, the process may run.
     if (absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status)) exec->Leave();
     return absl::IsDeadlineExceeded(status) ? timed_out() : Prefix(std::move(status), what);

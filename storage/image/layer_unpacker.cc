@@ -55,7 +55,7 @@ class Unpacker {
     if (path.empty()) {
       if (!folder) return absl::DataLossError("the image's root is no folder");
       place.parent.reset(::fcntl(tree_.root_fd(), F_DUPFD_CLOEXEC, 0));
-      place.name = ".";
+      place.name.assign(1, '.');  // GCC 12 sees an overlap in the assignment of a literal here (its bug 105651)
       return FinishFolder(entry, place, path);
     }
     ASSIGN_OR_RETURN(place, tree_.Locate(path));

@@ -38,6 +38,10 @@ bool IsMac(const std::string& text) {
          });
 }
 
+// Without what only costs time there: five-level page tables, and "fast" string instructions, which TCG does byte by
+// byte.
+constexpr char kEmulatedCpu[] = "max,-la57,-erms";
+
 void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
   // Without the devices of a PC that no guest of ours needs: each is time at boot and code that a guest could attack.
   const absl::string_view lean = options.machine == "q35" ? ",smbus=off,sata=off,i8042=off,hpet=off,vmport=off" : "";
@@ -52,7 +56,7 @@ void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator ac
   const bool kvm = accelerator == Accelerator::kKvm;
   // The translation cache grows up to its size for ever: bounded, since each VM has one.
   Add(arguments, "-accel", kvm ? "kvm" : "tcg,thread=multi,tb-size=128");
-  Add(arguments, "-cpu", !options.cpu_model.empty() ? options.cpu_model : kvm ? "host" : "max,-la57");
+  Add(arguments, "-cpu", !options.cpu_model.empty() ? options.cpu_model : kvm ? "host" : kEmulatedCpu);
   Add(arguments, "-smp",
       absl::StrCat("cpus=", spec.vcpus, ",maxcpus=", spec.max_vcpus, ",sockets=1,cores=", spec.max_vcpus,
                    ",threads=1"));
@@ -63,11 +67,12 @@ void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator ac
 }
 
 // What the guest starts with: a kernel, or the state of a template's devices, which are loaded on command.
-void AddKernel(Arguments& arguments, const QemuOptions& options, const VmSpec& spec, const QemuPaths& paths) {
+void AddKernel(Arguments& arguments, const QemuOptions& options, Accelerator accelerator, const VmSpec& spec,
+               const QemuPaths& paths) {
   if (IsClone(spec.boot)) return Add(arguments, "-incoming", "defer");
   Add(arguments, "-kernel", paths.kernel);
   if (!paths.initrd.empty()) Add(arguments, "-initrd", paths.initrd);
-  Add(arguments, "-append", KernelCommandLine(options, spec));
+  Add(arguments, "-append", KernelCommandLine(options, accelerator, spec));
 }
 
 // Sockets that the daemon has made and listens on no more: it finds them again by path after a restart, and has no need
@@ -160,7 +165,7 @@ absl::Status ValidateSpec(const VmSpec& spec) {
   return absl::OkStatus();
 }
 
-std::string KernelCommandLine(const QemuOptions& options, const VmSpec& spec) {
+std::string KernelCommandLine(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
   std::vector<std::string> words = {"console=ttyS0"};
   if (options.console == GuestConsole::kQuiet) words.push_back("quiet");
   // panic=-1: restart at once, which -no-reboot turns into the end of QEMU. no_timer_check: PVH boots of Debian's
@@ -168,6 +173,12 @@ std::string KernelCommandLine(const QemuOptions& options, const VmSpec& spec) {
   for (const char* word : {"panic=-1", "no_timer_check", "tsc=reliable", "random.trust_cpu=on", "cryptomgr.notests",
                            "rcupdate.rcu_expedited=1", "pci=lastbus=0", "8250.nr_uarts=1", "cgroup_no_v1=all"})
     words.push_back(word);
+  // TCG's translations are looked up by virtual address: with random ones each exec translates its program and
+  // libraries anew, three times the cost of the rest. And what keeps a processor from speculating is nothing but more
+  // work for an emulated one, whose translated code has other branches. QEMU calls TCG no security boundary;
+  // kernel_params come later and win.
+  if (accelerator == Accelerator::kTcg)
+    for (const char* word : {"mitigations=off", "norandmaps"}) words.push_back(word);
   if (PluggableMemory(spec) > 0) words.push_back("memhp_default_state=online");
   words.insert(words.end(), spec.kernel_params.begin(), spec.kernel_params.end());
   return absl::StrJoin(words, " ");
@@ -182,7 +193,7 @@ std::vector<std::string> BuildCommandLine(const QemuOptions& options, Accelerato
   if (options.seccomp == QemuSeccomp::kOn)
     Add(arguments, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   AddMachine(arguments, options, accelerator, spec);
-  AddKernel(arguments, options, spec, paths);
+  AddKernel(arguments, options, accelerator, spec, paths);
   AddChannels(arguments);
   if (spec.nic.has_value()) AddNetwork(arguments, *spec.nic, vhost);
   if (!paths.shared_folder.empty()) AddSharedFolder(arguments, paths.shared_folder);

@@ -69,7 +69,7 @@ absl::Status ValidateSpec(const VmSpec& spec);
 // The value of -name, by which a QEMU without a record is found.
 std::string ProcessName(const std::string& id);
 
-std::string KernelCommandLine(const QemuOptions& options, const VmSpec& spec);
+std::string KernelCommandLine(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec);
 
 // Pure. The program's path is the first argument. `spec` is rounded.
 std::vector<std::string> BuildCommandLine(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec,

@@ -18,7 +18,7 @@ struct QemuOptions {
   std::string qemu_path = "/usr/bin/qemu-system-x86_64";
   std::string machine = "q35";
   AcceleratorChoice accelerator = AcceleratorChoice::kAuto;
-  // Empty: "host" with KVM, "max,-la57" with TCG (five-level page tables only cost time there).
+  // Empty: "host" with KVM, "max" less what only costs time with TCG.
   std::string cpu_model;
 
   QemuSeccomp seccomp = QemuSeccomp::kOn;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "agent/guest/launch/control.h"
@@ -141,21 +142,24 @@ absl::Status EnterFolder(const std::string& cwd) {
   return absl::OkStatus();
 }
 
+bool HasHome(const grpc::Process& process) {
+  return std::any_of(process.env().begin(), process.env().end(),
+                     [](const std::string& variable) { return variable.rfind("HOME=", 0) == 0; });
+}
+
 std::vector<std::string> EnvironmentOf(const grpc::Process& process, const ResolvedUser& user) {
   std::vector<std::string> environment(process.env().begin(), process.env().end());
-  for (const std::string& variable : environment) {
-    if (variable.rfind("HOME=", 0) == 0) return environment;
-  }
-  environment.push_back("HOME=" + user.home);
+  if (!HasHome(process)) environment.push_back("HOME=" + user.home);
   return environment;
 }
 
 // From here to exec everything is the program's own.
 absl::Status Become(const grpc::Process& process, const SeccompFilter* filter, const Terminal* terminal) {
-  ASSIGN_OR_RETURN(const ResolvedUser user, ResolveUser(process.user(), "/etc"));
+  ASSIGN_OR_RETURN(const ResolvedUser user,
+                   ResolveUser(process.user(), "/etc", HasHome(process) ? Home::kGiven : Home::kWanted));
   if (terminal != nullptr) RETURN_IF_ERROR(UseTerminal(*terminal));
-  // So that a program may open its /dev/stdout again.
-  for (int fd = 0; fd <= 2; ++fd) (void)!::fchown(fd, user.uid, static_cast<gid_t>(-1));
+  // So that a program may open its /dev/stdout again. Root's they are already.
+  for (int fd = 0; user.uid != 0 && fd <= 2; ++fd) (void)!::fchown(fd, user.uid, static_cast<gid_t>(-1));
   RETURN_IF_ERROR(ApplyRlimits(process));
   // Once as root, who may see or make it where the user may not.
   RETURN_IF_ERROR(EnterFolder(process.cwd()));
@@ -179,7 +183,8 @@ absl::Status Run(const LaunchRequest& request) {
   std::optional<Terminal> terminal;
   const bool is_exec = request.container_pidfd >= 0;
   RETURN_IF_ERROR(is_exec ? JoinContainer(request, &terminal) : SetUpContainer(request, &terminal));
-  SendReady(kControlFd, terminal.has_value() ? terminal->master.get() : -1);
+  // Nobody waits for an exec to be ready: one message less is one switch to the agent and back less.
+  if (!is_exec || terminal.has_value()) SendReady(kControlFd, terminal.has_value() ? terminal->master.get() : -1);
   if (!is_exec && !AwaitStart(kControlFd)) return absl::CancelledError("never started");
   return Become(*request.process, request.seccomp, terminal.has_value() ? &*terminal : nullptr);
 }

@@ -10,7 +10,8 @@ namespace podvisor::guest {
 struct ControlMessage {
   enum class Kind {
     kNothing,   // not yet
-    kReady,     // everything but exec is done; with the terminal's master side, if there is one
+    kReady,     // everything but exec is done; with the terminal's master side, if there is one. Not told by an exec
+                // without a terminal
     kFailed,    // the child ends
     kExecuted,  // exec has closed the child's side; or the child was killed before, which its exit status tells
   };

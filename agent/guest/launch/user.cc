@@ -93,7 +93,7 @@ absl::Status ResolveNames(const std::string& etc, const std::string& username, R
 
 }  // namespace
 
-absl::StatusOr<ResolvedUser> ResolveUser(const grpc::User& user, const std::string& etc) {
+absl::StatusOr<ResolvedUser> ResolveUser(const grpc::User& user, const std::string& etc, Home home) {
   ResolvedUser resolved;
   resolved.groups.assign(user.additionalgids().begin(), user.additionalgids().end());
   if (!user.username().empty()) {
@@ -103,6 +103,7 @@ absl::StatusOr<ResolvedUser> ResolveUser(const grpc::User& user, const std::stri
   }
   resolved.uid = user.uid();
   resolved.gid = user.gid();
+  if (home == Home::kGiven) return resolved;
   const std::optional<Account> account = FindAccount(etc, "", resolved.uid);
   if (account.has_value()) resolved.home = account->home;
   return resolved;

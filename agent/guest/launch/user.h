@@ -22,7 +22,9 @@ struct ResolvedUser {
 // Numbers of the spec's user, unless it has a Username: then that is an image's "USER[:GROUP]", names or numbers, and
 // replaces UID and GID; the user's groups in /etc/group are added. Files under `etc` ("/etc").
 // kInvalidArgument for a name that is not there, in the words containerd has for it.
-absl::StatusOr<ResolvedUser> ResolveUser(const grpc::User& user, const std::string& etc);
+// With Home::kGiven the home folder is not looked for, unless the user is: numbers need no file then.
+enum class Home { kWanted, kGiven };
+absl::StatusOr<ResolvedUser> ResolveUser(const grpc::User& user, const std::string& etc, Home home = Home::kWanted);
 
 }  // namespace podvisor::guest
 

@@ -7,10 +7,13 @@
 
 #include "agent/guest/folders.h"
 #include "agent/guest/runtime/device_filter.h"
+#include "agent/guest/runtime/exec_run.h"
 #include "base/status_macros.h"
 
 namespace podvisor::guest {
 namespace {
+
+using podvisor::agent::v1::RunExecRequest;
 
 // The OCI messages of the Kata agent have no "unified" resources: podmanager sends them as annotations.
 absl::Status ApplyAnnotations(const grpc::Spec& spec, const Cgroup& cgroup) {
@@ -157,18 +160,34 @@ void Containers::Start(const std::string& id, CallPtr call) {
 }
 
 void Containers::Exec(const grpc::ExecProcessRequest& request, CallPtr call) {
+  StartExec(request, [call = std::move(call)](const absl::StatusOr<std::shared_ptr<Process>>& process) {
+    call->Finish(process.status());
+  });
+}
+
+void Containers::RunExec(const RunExecRequest& request, CallPtr call) {
+  const std::string id = request.exec().container_id();
+  const std::string exec_id = request.exec().exec_id();
+  StartExec(request.exec(), [this, id, exec_id, wait_ms = request.wait_ms(),
+                             call = std::move(call)](const absl::StatusOr<std::shared_ptr<Process>>& process) {
+    if (!process.ok()) return call->Fail(process.status());
+    ExecRun::Follow(loop_, *process, wait_ms, call, [this, id, exec_id] { (void)ReleaseExec(id, exec_id); });
+  });
+}
+
+void Containers::StartExec(const grpc::ExecProcessRequest& request, ExecStarted started) {
   const absl::StatusOr<std::shared_ptr<Container>> found = Find(request.container_id());
   absl::Status status = found.status();
   if (status.ok()) status = CheckId(request.exec_id(), "exec id");
   if (status.ok()) status = CheckProcess(request.process());
-  if (!status.ok()) return call->Fail(status);
+  if (!status.ok()) return started(status);
   const std::shared_ptr<Container>& container = *found;
   const std::string where = absl::StrCat("exec ", request.exec_id(), " in container ", container->id);
   if (container->state != Container::State::kRunning || container->removing) {
-    return call->Fail(absl::FailedPreconditionError(absl::StrCat(where, ": it is ", Name(container->state))));
+    return started(absl::FailedPreconditionError(absl::StrCat(where, ": it is ", Name(container->state))));
   }
   if (request.exec_id() == container->id || container->execs.contains(request.exec_id())) {
-    return call->Fail(absl::AlreadyExistsError(absl::StrCat(where, ": the id is in use")));
+    return started(absl::AlreadyExistsError(absl::StrCat(where, ": the id is in use")));
   }
   LaunchRequest launch{.spec = &container->request.oci(),
                        .process = &request.process(),
@@ -181,15 +200,16 @@ void Containers::Exec(const grpc::ExecProcessRequest& request, CallPtr call) {
     launch.cgroup_fd = cgroup_fd.get();
   }
   absl::StatusOr<Launched> launched = Launch(launch);
-  if (!launched.ok()) return call->Fail(Prefix(launched.status(), where));
+  if (!launched.ok()) return started(Prefix(launched.status(), where));
   auto process = std::make_shared<Process>(loop_, container->id, request.exec_id());
   by_pid_[launched->pid] = process;
   container->execs[request.exec_id()] = process;
   status = process->Adopt(*std::move(launched), nullptr);
-  process->Start([container, call, where, exec_id = request.exec_id()](const absl::Status& status) {
-    if (status.ok()) return call->ReplyEmpty();
+  process->Start([container, process = std::weak_ptr(process), where, exec_id = request.exec_id(),
+                  started = std::move(started)](const absl::Status& status) {
+    if (status.ok()) return started(process.lock());
     container->execs.erase(exec_id);
-    call->Fail(Prefix(status, where));
+    started(Prefix(status, where));
   });
   if (!status.ok()) (void)process->Signal(SIGKILL);
 }

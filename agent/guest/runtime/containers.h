@@ -29,6 +29,8 @@ class Containers {
   void Create(const grpc::CreateContainerRequest& request, CallPtr call);
   void Start(const std::string& id, CallPtr call);
   void Exec(const grpc::ExecProcessRequest& request, CallPtr call);
+  // Extension.RunExec.
+  void RunExec(const podvisor::agent::v1::RunExecRequest& request, CallPtr call);
   // Answered when the kernel has stopped all of its processes. kFailedPrecondition unless it runs.
   void Pause(const std::string& id, CallPtr call);
   absl::Status Resume(const std::string& id);
@@ -56,6 +58,8 @@ class Containers {
   void RemoveAll(std::function<void()> done);
 
  private:
+  using ExecStarted = std::function<void(absl::StatusOr<std::shared_ptr<Process>>)>;
+  void StartExec(const grpc::ExecProcessRequest& request, ExecStarted started);
   void LaunchContainer(const std::shared_ptr<Container>& container, CallPtr call);
   absl::Status TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call);
   absl::StatusOr<int> SharedPidNamespace();

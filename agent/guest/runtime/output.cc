@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/guest/log.h"
 
@@ -57,6 +58,16 @@ void Output::Fill() {
   }
   // A closed pipe is reported for ever, wanted or not: while there is no room, it must not be watched at all.
   SetWatched(!eof_ && ring_.room() > 0);
+  if (eof_ || ring_.room() > 0) return;
+  if (const auto told = std::exchange(on_full_, nullptr)) told();
+}
+
+std::optional<std::string> Output::Whole() {
+  const auto self = shared_from_this();
+  Fill();
+  ServeWaiters();
+  if (!eof_ || ring_.begin() != 0) return std::nullopt;
+  return std::string(ring_.Peek(0, ring_.size()));
 }
 
 void Output::Finish() {

@@ -3,8 +3,11 @@
 #define PODVISOR_AGENT_GUEST_RUNTIME_OUTPUT_H_
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "agent/guest/call.h"
 #include "agent/guest/loop.h"
@@ -38,6 +41,12 @@ class Output : public std::enable_shared_from_this<Output> {
   // may be open still.
   void End();
 
+  // All that was ever written, if the stream has ended and no byte of it has been dropped yet; what is in the pipe now
+  // is read first.
+  std::optional<std::string> Whole();
+  // `told` is called once, when the buffer is full and so the program has to wait. An empty function takes it back.
+  void WhenFull(std::function<void()> told) { on_full_ = std::move(told); }
+
   bool at_end() const { return eof_ && ring_.size() == 0; }
 
  private:
@@ -63,6 +72,7 @@ class Output : public std::enable_shared_from_this<Output> {
   bool ending_ = false;  // what is not there now will not come
   bool watched_ = false;
   std::list<Waiter> waiters_;
+  std::function<void()> on_full_;
 };
 
 }  // namespace podvisor::guest

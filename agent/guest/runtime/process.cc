@@ -86,7 +86,7 @@ void Process::Handle(ControlMessage message) {
       return Conclude(message.error);
     case ControlMessage::Kind::kExecuted:
       EndControl();
-      if (state_ != State::kReady || !start_sent_) {
+      if ((state_ != State::kReady && exec_id_.empty()) || !start_sent_) {
         return Conclude(absl::AbortedError("the process was killed before its program started"));
       }
       state_ = State::kRunning;
@@ -128,6 +128,7 @@ void Process::OnExit(int wait_status, bool oom_killed) {
   finished_at_ns_ = UnixNowNs();
   input_->Abandon();
   AnswerWaiters();
+  if (const auto told = std::exchange(on_exited_, nullptr)) told();
 }
 
 ProcessState Process::Describe() const {
@@ -164,6 +165,11 @@ Output& Process::output(podvisor::agent::v1::Stream stream) {
 void Process::EndOutputs() {
   stdout_->End();
   stderr_->End();
+}
+
+void Process::WhenExited(std::function<void()> told) {
+  if (state_ == State::kExited) return told();
+  on_exited_ = std::move(told);
 }
 
 void Process::WaitExit(uint32_t wait_ms, CallPtr call) {

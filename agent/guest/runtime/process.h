@@ -20,7 +20,7 @@ namespace podvisor::guest {
 
 //   kSettingUp --ready--> kReady --exec--> kRunning --exit--> kExited
 //        \_______________________ failed or killed ____________/
-// A container's process stays in kReady until Start(); an exec goes through it by itself.
+// A container's process stays in kReady until Start(); an exec goes through it by itself, or leaves it out.
 class Process : public std::enable_shared_from_this<Process> {
  public:
   enum class State { kSettingUp, kReady, kRunning, kExited };
@@ -53,6 +53,8 @@ class Process : public std::enable_shared_from_this<Process> {
   // Nobody is left to write to its outputs: ends them.
   void EndOutputs();
 
+  // `told` is called once, after those who wait by call; at once if it has exited.
+  void WhenExited(std::function<void()> told);
   // Extension.WaitExit.
   void WaitExit(uint32_t wait_ms, CallPtr call);
   // Kata's WaitProcess; `on_answered` is called when somebody has been told.
@@ -92,6 +94,7 @@ class Process : public std::enable_shared_from_this<Process> {
   std::shared_ptr<Output> stderr_;
   std::shared_ptr<Input> input_;
   std::list<Waiter> waiters_;
+  std::function<void()> on_exited_;
 };
 
 }  // namespace podvisor::guest

@@ -60,6 +60,9 @@ void AddExtensionService(Agent& agent) {
         if (!process.ok()) return call->Fail(process.status());
         (*process)->output(request.stream()).ReadOutput(request, std::move(call));
       });
+  dispatcher.On<v1::RunExecRequest>(
+      kExtensionService, "RunExec",
+      [&containers](const v1::RunExecRequest& request, CallPtr call) { containers.RunExec(request, std::move(call)); });
   dispatcher.On<v1::WaitExitRequest>(
       kExtensionService, "WaitExit", [&containers](const v1::WaitExitRequest& request, CallPtr call) {
         const auto process = containers.FindProcess(request.container_id(), request.exec_id());
