@@ -66,36 +66,51 @@ absl::Status SetClockAgain(AgentClient& agent, absl::Duration took, absl::Durati
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<AgentFlavor> ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent,
-                                           const PodNetworkResult& network) {
+absl::StatusOr<agent::v1::ConfigureSandboxRequest> BuildRequest(PodContext& context, const Sandbox& sandbox,
+                                                                const PodNetworkResult* network) {
   SandboxSpecInput input;
   input.sandbox_id = sandbox.id();
   input.config = &sandbox.config();
-  input.network = &network;
+  input.network = network;
   input.hostname = PodHostname(sandbox.config(), context.options.node_hostname);
   const Capabilities& capabilities = sandbox.handler()->hypervisor->capabilities();
   if (capabilities.shared_folder) input.shared_folder_fs = capabilities.shared_folder_fs;
   // Of use only where neither pod nor CNI names a DNS server; a node without the file has no DNS to pass on.
   input.node_resolv_conf = ReadFile("/etc/resolv.conf", 64 << 10).value_or("");
-  input.now = absl::Now();
   ASSIGN_OR_RETURN(input.entropy, FreshEntropy());
-  ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input), "sandbox ", sandbox.id());
+  input.now = absl::Now();
+  return BuildConfigureSandbox(input);
+}
 
-  const absl::Duration timeout = sandbox.timeouts().agent_call;
+absl::Status Refused(absl::Status status, const Sandbox& sandbox) {
+  return Annotate(std::move(status), "sandbox ", sandbox.id(), ": the guest refused its configuration");
+}
+
+}  // namespace
+
+absl::StatusOr<AgentFlavor> PrepareGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent) {
+  ASSIGN_OR_RETURN(const agent::v1::ConfigureSandboxRequest request, BuildRequest(context, sandbox, nullptr),
+                   "sandbox ", sandbox.id());
   agent::v1::Empty empty;
-  absl::Status status = agent.Call(kExtensionService, "ConfigureSandbox", request, &empty, absl::Now() + timeout);
-  if (status.ok()) {
-    RETURN_IF_ERROR(SetClockAgain(agent, absl::Now() - input.now, timeout), "sandbox ", sandbox.id());
-    return AGENT_PODVISOR;
-  }
-  if (!absl::IsUnimplemented(status)) {
-    return Annotate(std::move(status), "sandbox ", sandbox.id(), ": the guest refused its configuration");
-  }
-  RETURN_IF_ERROR(PlainConfiguration(agent, timeout).Make(ToPlainCalls(request)), "sandbox ", sandbox.id(),
-                  ": the guest refused its configuration");
-  return AGENT_PLAIN_KATA;
+  absl::Status status =
+      agent.Call(kExtensionService, "ConfigureSandbox", request, &empty, absl::Now() + sandbox.timeouts().agent_call);
+  if (absl::IsUnimplemented(status)) return AGENT_PLAIN_KATA;
+  RETURN_IF_ERROR(Refused(std::move(status), sandbox));
+  return AGENT_PODVISOR;
+}
+
+absl::Status ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent, AgentFlavor flavor,
+                            const PodNetworkResult& network) {
+  ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildRequest(context, sandbox, &network), "sandbox ",
+                   sandbox.id());
+  const absl::Duration timeout = sandbox.timeouts().agent_call;
+  if (flavor == AGENT_PLAIN_KATA)
+    return Refused(PlainConfiguration(agent, timeout).Make(ToPlainCalls(request)), sandbox);
+  request.clear_entropy();  // it has had some
+  const absl::Time sent = absl::Now();
+  agent::v1::Empty empty;
+  RETURN_IF_ERROR(Refused(agent.Call(kExtensionService, "ConfigureSandbox", request, &empty, sent + timeout), sandbox));
+  return Annotate(SetClockAgain(agent, absl::Now() - sent, timeout), "sandbox ", sandbox.id());
 }
 
 }  // namespace podvisor

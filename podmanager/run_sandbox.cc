@@ -69,28 +69,27 @@ class Creation {
     if (reserved_ == nullptr) RETURN_IF_ERROR(Timed("netns", [this] { return MakeNamespace(); }));
     RETURN_IF_ERROR(Timed("files", [this] { return MakeFiles(); }));
     RETURN_IF_ERROR(SetUpNetworkAndVm());
-    WatchVm(context_, sandbox_, *made_.vm);
-    AgentFlavor flavor = AGENT_PODVISOR;
-    absl::Status configured = Timed("configure", [this, &flavor]() -> absl::Status {
-      ASSIGN_OR_RETURN(flavor, ConfigureGuest(context_, *sandbox_, *made_.agent, network_));
-      return absl::OkStatus();
-    });
-    if (const std::string reason = sandbox_->vm_exit_reason(); !configured.ok() && !reason.empty()) {
-      return absl::UnavailableError(absl::StrCat("sandbox ", sandbox_->id(), ": its VM ended: ", reason));
-    }
-    RETURN_IF_ERROR(configured);
+    RETURN_IF_ERROR(Explained(
+        Timed("configure", [this] { return ConfigureGuest(context_, *sandbox_, *made_.agent, flavor_, network_); })));
     Undo("tell hooks of the removal", [&context = context_](Sandbox& sandbox, absl::Time) {
       TellRemoved(context, sandbox);
       return absl::OkStatus();
     });
     RETURN_IF_ERROR(TellRun(context_, *sandbox_, network_.ips), "sandbox ", sandbox_->id());
-    return Timed("ready", [this, flavor] { return RecordReady(flavor); });
+    return Timed("ready", [this] { return RecordReady(); });
   }
 
-  absl::Status RecordReady(AgentFlavor flavor) {
+  // Why the guest does not answer, where that is known.
+  absl::Status Explained(absl::Status status) const {
+    const std::string reason = sandbox_->vm_exit_reason();
+    if (status.ok() || reason.empty()) return status;
+    return absl::UnavailableError(absl::StrCat("sandbox ", sandbox_->id(), ": its VM ended: ", reason));
+  }
+
+  absl::Status RecordReady() {
     const std::string vm_record = made_.vm->Record();
     return sandbox_->TransitionTo(SandboxPhase::kReady, [&](SandboxRecord& record) {
-      record.set_agent(flavor);
+      record.set_agent(flavor_);
       record.set_vm_record(vm_record);
       record.set_vm_origin(std::string(Name(made_.origin)));
       record.set_vm_origin_reason(made_.why);
@@ -183,8 +182,9 @@ class Creation {
     return absl::OkStatus();
   }
 
-  // Both at once: the VM boots on a tap that is joined to the pod's network when CNI has made it. Where CNI has to make
-  // something first that the tap sits on (macvtap), one after the other; where there is no tap even then, without NIC.
+  // Both at once, with what the guest can be told without network: the VM boots on a tap that is joined to the pod's
+  // network when CNI has made it. Where CNI has to make something first that the tap sits on (macvtap), one after the
+  // other; where there is no tap even then, without NIC.
   absl::Status SetUpNetworkAndVm() {
     Undo("tear down network", [&context = context_](Sandbox& sandbox, absl::Time deadline) {
       return EndNetwork(context, sandbox, deadline);
@@ -201,6 +201,14 @@ class Creation {
     absl::Status network, vm;
     context_.tasks
         .All({[&] {
+                // A VM of the pool runs already. The kernel takes long to move a process, by waiting.
+                if (reserved_ == nullptr) return absl::OkStatus();
+                return Timed("cgroup", [this] {
+                  JoinCgroup(site_.cgroup_procs, reserved_->vm->Pids(), sandbox_->id());
+                  return absl::OkStatus();
+                });
+              },
+              [&] {
                 network = Timed("cni", [this] { return SetUpNetwork(); });
                 if (!network.ok()) AbortBoot();
                 return absl::OkStatus();
@@ -245,7 +253,11 @@ class Creation {
       context_.OnStage(*sandbox_, stage, code, start);
     };
     ASSIGN_OR_RETURN(made_, context_.factories.factory().Make(order), "sandbox ", sandbox_->id());
-    return absl::OkStatus();
+    WatchVm(context_, sandbox_, *made_.vm);
+    return Explained(Timed("prepare", [this]() -> absl::Status {
+      ASSIGN_OR_RETURN(flavor_, PrepareGuest(context_, *sandbox_, *made_.agent));
+      return absl::OkStatus();
+    }));
   }
 
   PodContext& context_;
@@ -257,6 +269,7 @@ class Creation {
   UniqueFd tap_;        // opened already
   VmSite site_;
   FactoryVm made_;
+  AgentFlavor flavor_ = AGENT_PODVISOR;
   PodNetworkResult network_;
   std::atomic<bool> aborted_{false};
 };

@@ -24,9 +24,12 @@ std::shared_ptr<Sandbox> ReserveSandbox(PodContext& context, const SandboxConfig
 absl::Status RunSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox,
                         const std::shared_ptr<ReservedVm>& reserved);
 
-// configure_guest.cc: tells the agent what the pod is. Returns which agent it turned out to be.
-absl::StatusOr<AgentFlavor> ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent,
-                                           const PodNetworkResult& network);
+// configure_guest.cc: tells the agent what the pod is, as far as that needs no network: while CNI is at work. Returns
+// which agent it turned out to be; a plain one has been told nothing yet.
+absl::StatusOr<AgentFlavor> PrepareGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent);
+// The rest.
+absl::Status ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentClient& agent, AgentFlavor flavor,
+                            const PodNetworkResult& network);
 
 // stop_sandbox.cc: containers killed, VM, network, cgroup and files gone, record and containers kept. Idempotent.
 absl::Status StopSandbox(PodContext& context, const std::shared_ptr<Sandbox>& sandbox);

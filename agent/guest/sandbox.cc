@@ -32,26 +32,34 @@ void UnmountBelow(const std::string& folder) {
 }  // namespace
 
 absl::Status Sandbox::MountShm(uint64_t bytes) {
+  if (bytes == shm_bytes_) return absl::OkStatus();
   const std::string path = absl::StrCat(kSandboxFolder, "/shm");
   const std::string data = absl::StrCat("mode=1777,size=", bytes);
   RETURN_IF_ERROR(MakeFolders(path));
   const unsigned long flags =
-      MS_NOSUID | MS_NODEV | MS_NOEXEC | (shm_mounted_ ? static_cast<unsigned long>(MS_REMOUNT) : 0ul);
+      MS_NOSUID | MS_NODEV | MS_NOEXEC | (shm_bytes_ != 0 ? static_cast<unsigned long>(MS_REMOUNT) : 0ul);
   if (::mount("shm", path.c_str(), "tmpfs", flags, data.c_str()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("mount ", path));
   }
-  if (!shm_mounted_) mounts_->Add(path);
-  shm_mounted_ = true;
+  if (shm_bytes_ == 0) mounts_->Add(path);
+  shm_bytes_ = bytes;
+  return absl::OkStatus();
+}
+
+absl::Status Sandbox::WriteFile(const std::string& name, const std::string& text) {
+  const auto written = files_.find(name);
+  if (written != files_.end() && written->second == text) return absl::OkStatus();
+  RETURN_IF_ERROR(ReplaceTextFile(absl::StrCat(kSandboxFolder, "/", name), text, 0644));
+  files_[name] = text;
   return absl::OkStatus();
 }
 
 absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files) {
-  const std::string folder = kSandboxFolder;
-  RETURN_IF_ERROR(MakeFolders(folder));
+  RETURN_IF_ERROR(MakeFolders(kSandboxFolder));
   if (!created_) RETURN_IF_ERROR(identity_.Assume(request.sandbox_id()), "identity");
   if (!request.hostname().empty()) {
     RETURN_IF_ERROR(identity_.SetHostname(request.hostname()));
-    RETURN_IF_ERROR(ReplaceTextFile(folder + "/hostname", request.hostname() + "\n", 0644));
+    RETURN_IF_ERROR(WriteFile("hostname", request.hostname() + "\n"));
   }
   std::string hosts;
   for (const std::string& line : files.hosts) absl::StrAppend(&hosts, line, "\n");
@@ -59,8 +67,8 @@ absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, cons
     hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
     if (!request.hostname().empty()) absl::StrAppend(&hosts, "127.0.1.1\t", request.hostname(), "\n");
   }
-  RETURN_IF_ERROR(ReplaceTextFile(folder + "/hosts", hosts, 0644));
-  return ReplaceTextFile(folder + "/resolv.conf", Lines(request.dns()), 0644);
+  RETURN_IF_ERROR(WriteFile("hosts", hosts));
+  return WriteFile("resolv.conf", Lines(request.dns()));
 }
 
 absl::Status Sandbox::CheckId(const std::string& id) const {
@@ -93,7 +101,8 @@ void Sandbox::Destroy() {
   UnmountBelow(kRunFolder);
   for (const std::string& name : ListFolder(kRunFolder)) RemoveTree(absl::StrCat(kRunFolder, "/", name));
   identity_.Forget();
-  shm_mounted_ = false;
+  shm_bytes_ = 0;
+  files_.clear();
   created_ = false;
   id_.clear();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ class Sandbox {
 
  private:
   absl::Status WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files);
+  absl::Status WriteFile(const std::string& name, const std::string& text);
   absl::Status MountShm(uint64_t bytes);
 
   Uevents& uevents_;
@@ -46,7 +48,8 @@ class Sandbox {
   std::string id_;
   Identity identity_;
   std::shared_ptr<MountSet> mounts_ = std::make_shared<MountSet>();
-  bool shm_mounted_ = false;
+  uint64_t shm_bytes_ = 0;                    // 0: not mounted
+  std::map<std::string, std::string> files_;  // in kSandboxFolder, as written
 };
 
 }  // namespace podvisor::guest

@@ -12,7 +12,6 @@
 #include "base/status_macros.h"
 #include "podmanager/factory/start_vm.h"
 #include "podmanager/factory/template_factory.h"
-#include "podmanager/host_cgroup.h"
 
 namespace podvisor {
 
@@ -296,11 +295,7 @@ absl::StatusOr<FactoryVm> PoolFactory::Make(const VmOrder& order) {
 absl::StatusOr<FactoryVm> PoolFactory::Give(const VmOrder& order) {
   ReservedVm& reserved = *order.reserved;
   if (order.on_vm) order.on_vm(reserved.vm, reserved.agent);
-  absl::Status status = Timed(order, "cgroup", [&] {
-    JoinCgroup(order.site.cgroup_procs, reserved.vm->Pids(), order.site.id);
-    return absl::OkStatus();
-  });
-  status = Timed(order, "resume", [&] { return reserved.vm->Resume(); });
+  absl::Status status = Timed(order, "resume", [&] { return reserved.vm->Resume(); });
   if (status.ok()) status = GrowVm(order, *reserved.vm, *reserved.agent);
   if (status.ok()) return FactoryVm{.vm = reserved.vm, .agent = reserved.agent, .origin = VmOrigin::kPool};
   DiscardVm(*reserved.vm, *reserved.agent).IgnoreError();  // the caller has it, and tries again

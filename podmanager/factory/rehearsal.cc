@@ -81,13 +81,16 @@ class Rehearsal {
     SandboxSpecInput input;
     input.sandbox_id = id_;
     input.config = &config_;
-    input.network = &network;
     input.hostname = "rehearsal";
     const Capabilities& capabilities = handler_.hypervisor->capabilities();
     if (capabilities.shared_folder) input.shared_folder_fs = capabilities.shared_folder_fs;
     input.now = absl::Now();
     ASSIGN_OR_RETURN(input.entropy, FreshEntropy());
-    ASSIGN_OR_RETURN(const agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input));
+    ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildConfigureSandbox(input));
+    RETURN_IF_ERROR(Call(kExtensionService, "ConfigureSandbox", request));
+    input.network = &network;
+    ASSIGN_OR_RETURN(request, BuildConfigureSandbox(input));
+    request.clear_entropy();
     return Call(kExtensionService, "ConfigureSandbox", request);
   }
 

@@ -17,10 +17,13 @@ absl::Status ConfigureGuest(Agent& agent, const v1::ConfigureSandboxRequest& req
   if (request.unix_time_ns() != 0) {
     RETURN_IF_ERROR(SetClock(request.unix_time_ns() / 1'000'000'000, request.unix_time_ns() % 1'000'000'000));
   }
-  ASSIGN_OR_RETURN(Network network, Network::Open(agent.network_originals));
-  RETURN_IF_ERROR(network.Configure({request.interfaces().begin(), request.interfaces().end()},
-                                    {request.routes().begin(), request.routes().end()},
-                                    {request.neighbors().begin(), request.neighbors().end()}));
+  // The host's first call comes while the network is still being made.
+  if (request.interfaces_size() + request.routes_size() + request.neighbors_size() > 0) {
+    ASSIGN_OR_RETURN(Network network, Network::Open(agent.network_originals));
+    RETURN_IF_ERROR(network.Configure({request.interfaces().begin(), request.interfaces().end()},
+                                      {request.routes().begin(), request.routes().end()},
+                                      {request.neighbors().begin(), request.neighbors().end()}));
+  }
   for (const auto& [name, value] : request.sysctls()) RETURN_IF_ERROR(agent.sysctls.Set(name, value));
   return absl::OkStatus();
 }
