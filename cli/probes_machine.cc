@@ -57,11 +57,13 @@ Finding Accelerator() {
   extension = cpuinfo.ok() && (absl::StrContains(*cpuinfo, " vmx") || absl::StrContains(*cpuinfo, " svm"));
 #endif
   if (device && extension) return {"accelerator", Verdict::kGood, "KVM", ""};
-  return {"accelerator", Verdict::kWorse,
-          absl::StrCat("TCG, emulation (",
-                       device ? "the processor shows neither vmx nor svm" : "/dev/kvm does not open", ")"),
-          "pods start and run several times faster with KVM: enable virtualisation in the firmware, or nested "
-          "virtualisation on the machine below"};
+  return {
+      "accelerator", Verdict::kWorse,
+      absl::StrCat("TCG, emulation (", device ? "the processor shows neither vmx nor svm" : "/dev/kvm does not open",
+                   ")"),
+      "pods start and run several times faster with KVM: enable virtualisation in the firmware, or nested "
+      "virtualisation on the machine below. Guests start with mitigations=off norandmaps, which an emulated processor "
+      "pays for dearly; a runtime handler's kernel_params take them back"};
 }
 
 Finding Qemu(const CheckedConfig& config) {

@@ -221,6 +221,40 @@ TEST_F(FakeAgentTest, ExecsEndWithTheContainer) {
   EXPECT_THAT(seen, ElementsAre("=5", "e=137"));
 }
 
+TEST_F(FakeAgentTest, AnExecInOneCall) {
+  ASSERT_OK(Create("c", {"sleep", "inf"}));
+  ASSERT_OK(Start("c"));
+  agent::v1::RunExecRequest request;
+  request.mutable_exec()->set_container_id("c");
+  request.mutable_exec()->set_exec_id("e");
+  request.set_wait_ms(60'000);
+  const auto run = [&](const std::vector<std::string>& args) -> absl::StatusOr<agent::v1::RunExecResponse> {
+    grpc::Process* process = request.mutable_exec()->mutable_process();
+    process->clear_args();
+    for (const std::string& arg : args) process->add_args(arg);
+    agent::v1::RunExecResponse response;
+    if (absl::Status status = Extension("RunExec", request, &response); !status.ok()) return status;
+    return response;
+  };
+  for (int i = 0; i < 2; ++i) {
+    auto ran = run({"echo", "hello"});
+    ASSERT_OK(ran);
+    EXPECT_TRUE(ran->done());
+    EXPECT_EQ(ran->stdout(), "hello\n");
+    EXPECT_THAT(WaitExit("c", "e", 0), StatusIs(absl::StatusCode::kNotFound));
+  }
+  EXPECT_THAT(run({"notfound"}), StatusIs(absl::StatusCode::kInternal, "executable file not found"));
+  auto ran = run({"spam", "100000", "100"});
+  ASSERT_OK(ran);
+  EXPECT_FALSE(ran->done());
+  request.set_wait_ms(1);
+  request.mutable_exec()->set_exec_id("f");
+  ran = run({"sleep", "inf"});
+  ASSERT_OK(ran);
+  EXPECT_FALSE(ran->done());
+  EXPECT_FALSE(WaitExit("c", "f", 0)->exited());
+}
+
 TEST_F(FakeAgentTest, WaitersAreAnsweredAtTheExit) {
   ASSERT_OK(Create("c", {"sleep", "inf"}));
   ASSERT_OK(Start("c"));

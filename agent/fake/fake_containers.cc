@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -151,6 +152,28 @@ absl::Status FakeGuest::ExecProcess(const grpc::ExecProcessRequest& request) {
   RETURN_IF_ERROR(process->Start(), "exec in container ", id);
   container->processes[request.exec_id()] = std::move(process);
   return absl::OkStatus();
+}
+
+void FakeGuest::RunExec(const agent::v1::RunExecRequest& request, Answer<agent::v1::RunExecResponse> answer) {
+  if (absl::Status started = ExecProcess(request.exec()); !started.ok()) return answer(started);
+  const std::string& id = request.exec().container_id();
+  const std::shared_ptr<FakeProcess> process = containers_.at(id).processes.at(request.exec().exec_id());
+  process->CloseStdin();
+  if (process->NeedsReader()) return answer(agent::v1::RunExecResponse());
+  process->WaitExit(absl::Milliseconds(request.wait_ms()),
+                    [this, process, exec = request.exec(), answer = std::move(answer)](const absl::Status& status) {
+                      agent::v1::RunExecResponse response;
+                      if (!status.ok()) return answer(status);
+                      if (process->state() != FakeProcess::State::kExited) return answer(response);
+                      response.set_done(true);
+                      response.set_exit_code(process->exit_code());
+                      response.set_stdout(process->Pending(FakeProcess::Stream::kStdout));
+                      response.set_stderr(process->Pending(FakeProcess::Stream::kStderr));
+                      // Forgotten at once, but not destroyed from within its own list of waiters.
+                      containers_.at(exec.container_id()).processes.erase(exec.exec_id());
+                      boost::asio::post(context_, [process] {});
+                      answer(std::move(response));
+                    });
 }
 
 absl::Status FakeGuest::SignalProcess(const grpc::SignalProcessRequest& request) {

@@ -147,8 +147,8 @@ absl::StatusOr<agent::v1::HelloResponse> FakeGuest::Hello(const agent::v1::Hello
   agent::v1::HelloResponse response;
   response.set_agent_version("fake");
   response.set_boot_id(boot_id_);
-  for (const char* call : {"ReadOutput", "WaitExit", "ReleaseExec", "ListProcesses", "ConfigureSandbox", "DialPort",
-                           "ReadPort", "WritePort", "ClosePort", "GetStats", "SetCgroupFiles"}) {
+  for (const char* call : {"ReadOutput", "WaitExit", "RunExec", "ReleaseExec", "ListProcesses", "ConfigureSandbox",
+                           "DialPort", "ReadPort", "WritePort", "ClosePort", "GetStats", "SetCgroupFiles"}) {
     response.add_features(call);
   }
   return response;

@@ -71,6 +71,7 @@ class FakeGuest {
   absl::StatusOr<agent::v1::HelloResponse> Hello(const agent::v1::HelloRequest& request);
   void ReadOutput(const agent::v1::ReadOutputRequest& request, Answer<agent::v1::ReadOutputResponse> answer);
   void WaitExit(const agent::v1::WaitExitRequest& request, Answer<agent::v1::ProcessState> answer);
+  void RunExec(const agent::v1::RunExecRequest& request, Answer<agent::v1::RunExecResponse> answer);
   absl::Status ReleaseExec(const agent::v1::ReleaseExecRequest& request);
   absl::StatusOr<agent::v1::ListProcessesResponse> ListProcesses(const agent::v1::ListProcessesRequest& request);
 

@@ -73,6 +73,11 @@ class FakeProcess : public std::enable_shared_from_this<FakeProcess> {
   // Called once when it exits.
   void OnExit(std::function<void()> callback) { on_exit_ = std::move(callback); }
 
+  // Written and not yet acknowledged.
+  const std::string& Pending(Stream stream) { return buffer(stream).data; }
+  // It writes as much as is taken from it, and ends no sooner.
+  bool NeedsReader() const { return spam_lines_ > 0; }
+
   State state() const { return state_; }
   int exit_code() const { return exit_code_; }
   uint32_t pid() const { return pid_; }

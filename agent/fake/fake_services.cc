@@ -95,6 +95,7 @@ const Methods& ExtensionMethods() {
       {"Hello", Method(&FakeGuest::Hello)},
       {"ReadOutput", Method(&FakeGuest::ReadOutput)},
       {"WaitExit", Method(&FakeGuest::WaitExit)},
+      {"RunExec", Method(&FakeGuest::RunExec)},
       {"ReleaseExec", Method(&FakeGuest::ReleaseExec)},
       {"ListProcesses", Method(&FakeGuest::ListProcesses)},
       {"ConfigureSandbox", Method(&FakeGuest::ConfigureSandbox)},

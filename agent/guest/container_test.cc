@@ -75,6 +75,61 @@ TEST_F(ContainerTest, DevicesAndLinks) {
       "pts/ptmx\n/proc/self/fd\n/proc/self/fd/1\n3\n");
 }
 
+podvisor::agent::v1::RunExecRequest RunRequest(const grpc::Process& process, uint32_t wait_ms = 60'000) {
+  podvisor::agent::v1::RunExecRequest request;
+  request.mutable_exec()->set_container_id("c1");
+  request.mutable_exec()->set_exec_id("run");
+  *request.mutable_exec()->mutable_process() = process;
+  request.set_wait_ms(wait_ms);
+  return request;
+}
+
+TEST_F(ContainerTest, AnExecInOneCallHasOutputAndExitCode) {
+  RunningSleeper();
+  podvisor::agent::v1::RunExecResponse ran;
+  // Nothing can be typed to it; its id is free after each.
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(agent_->RunExec(RunRequest(ExecOf({"sh", "-c", "cat; echo out; echo err >&2; exit 9"})), &ran));
+    EXPECT_TRUE(ran.done());
+    EXPECT_EQ(ran.exit_code(), 9);
+    EXPECT_EQ(ran.stdout(), "out\n");
+    EXPECT_EQ(ran.stderr(), "err\n");
+  }
+  ASSERT_OK(agent_->RunExec(RunRequest(ExecOf({"sh", "-c", "kill -9 $$"})), &ran));
+  EXPECT_TRUE(ran.done());
+  EXPECT_EQ(ran.exit_code(), 137);
+}
+
+TEST_F(ContainerTest, AnExecInOneCallGivesMuchOutputToReaders) {
+  RunningSleeper();
+  podvisor::agent::v1::RunExecResponse ran;
+  ASSERT_OK(agent_->RunExec(RunRequest(ExecOf({"sh", "-c", "yes | head -c 3000000; exit 4"})), &ran));
+  EXPECT_FALSE(ran.done());
+  EXPECT_EQ(ran.stdout(), "");
+  EXPECT_EQ(agent_->Output("c1", "run").size(), 3'000'000u);
+  EXPECT_EQ(agent_->WaitExit("c1", "run").exit_code(), 4);
+}
+
+TEST_F(ContainerTest, AnExecInOneCallIsLeftRunning) {
+  RunningSleeper();
+  podvisor::agent::v1::RunExecResponse ran;
+  ASSERT_OK(agent_->RunExec(RunRequest(ExecOf({"sh", "-c", "echo early; sleep 1000"}), 1), &ran));
+  EXPECT_FALSE(ran.done());
+  EXPECT_EQ(agent_->ReadOutput("c1", "run", 0, 100, 60'000).data(), "early\n");
+  ASSERT_OK(agent_->Signal("c1", "run", SIGKILL));
+  EXPECT_EQ(agent_->WaitExit("c1", "run").exit_code(), 137);
+}
+
+// It has ended, but what it left behind may still write.
+TEST_F(ContainerTest, AnExecInOneCallWithOpenOutputIsNotDone) {
+  RunningSleeper();
+  podvisor::agent::v1::RunExecResponse ran;
+  ASSERT_OK(agent_->RunExec(RunRequest(ExecOf({"sh", "-c", "sleep 1000 & echo $!; exit 2"})), &ran));
+  EXPECT_FALSE(ran.done());
+  EXPECT_EQ(agent_->WaitExit("c1", "run").exit_code(), 2);
+  EXPECT_THAT(agent_->ReadOutput("c1", "run", 0, 100, 60'000).data(), Not(testing::IsEmpty()));
+}
+
 struct BadProgram {
   const char* name;
   std::vector<std::string> args;
@@ -84,12 +139,17 @@ struct BadProgram {
 
 class BadProgramTest : public ContainerTest, public testing::WithParamInterface<BadProgram> {};
 
-TEST_P(BadProgramTest, IsReportedByStartAndByExec) {
+TEST_P(BadProgramTest, IsReportedByStartAndByExecs) {
   ASSERT_OK(agent_->Create(agent_->Request("bad", GetParam().args)));
   EXPECT_THAT(agent_->Start("bad"), StatusIs(GetParam().code, GetParam().message));
   EXPECT_OK(agent_->Remove("bad"));
   RunningSleeper();
   EXPECT_THAT(agent_->Exec("c1", "e1", ExecOf(GetParam().args)), StatusIs(GetParam().code, GetParam().message));
+  podvisor::agent::v1::RunExecResponse ran;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(agent_->RunExec(RunRequest(ExecOf(GetParam().args)), &ran),
+                StatusIs(GetParam().code, GetParam().message));
+  }
   // Its id is free again.
   EXPECT_OK(agent_->Exec("c1", "e1", ExecOf({"true"})));
 }

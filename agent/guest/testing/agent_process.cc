@@ -189,6 +189,10 @@ absl::Status AgentProcess::Signal(const std::string& id, const std::string& exec
   return Do("SignalProcess", request);
 }
 
+absl::Status AgentProcess::RunExec(const v1::RunExecRequest& request, v1::RunExecResponse* ran) {
+  return client_->Call("podvisor.agent.v1.Extension", "RunExec", request, ran);
+}
+
 v1::ProcessState AgentProcess::WaitExit(const std::string& id, const std::string& exec_id) {
   v1::WaitExitRequest request;
   request.set_container_id(id);

@@ -43,6 +43,8 @@ class AgentProcess {
   absl::Status Create(const grpc::CreateContainerRequest& request);
   absl::Status Start(const std::string& id);
   absl::Status Exec(const std::string& id, const std::string& exec_id, const grpc::Process& process);
+  // Extension.RunExec.
+  absl::Status RunExec(const podvisor::agent::v1::RunExecRequest& request, podvisor::agent::v1::RunExecResponse* ran);
   absl::Status Remove(const std::string& id);
   absl::Status Signal(const std::string& id, const std::string& exec_id, int signal);
   // Extension.WaitExit until it has exited.

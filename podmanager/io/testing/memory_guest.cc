@@ -14,6 +14,7 @@ namespace podvisor {
 
 namespace {
 constexpr absl::Duration kLongTime = absl::Seconds(60);
+constexpr size_t kWholeOutput = 64 << 10;  // that RunExec has room for
 }  // namespace
 
 void MemoryGuest::Do(const std::function<void()>& step) { RunInLoop(loop_, step); }
@@ -155,9 +156,11 @@ void MemoryGuest::Serve(const std::string& method, const std::string& request, D
     Wake();
     return done("");
   }
-  if (kind_ == Kind::kPodvisor && method == "ReadOutput") return ServeReadOutput(request, std::move(done));
-  if (kind_ == Kind::kPodvisor && method == "WaitExit") return ServeWaitExit(request, std::move(done));
-  if (kind_ == Kind::kPodvisor && method == "ReleaseExec") {
+  if (kind_ == Kind::kPlainKata) return done(absl::UnimplementedError(method));
+  if (kind_ == Kind::kPodvisor && method == "RunExec") return ServeRunExec(request, std::move(done));
+  if (method == "ReadOutput") return ServeReadOutput(request, std::move(done));
+  if (method == "WaitExit") return ServeWaitExit(request, std::move(done));
+  if (method == "ReleaseExec") {
     agent::v1::ReleaseExecRequest message;
     message.ParseFromString(request);
     Process& process = processes_[message.exec_id()];
@@ -245,6 +248,31 @@ void MemoryGuest::ServeExec(const std::string& request_bytes, Done done) {
   processes_[request.exec_id()];
   done("");
   if (program_) program_(request.exec_id());
+}
+
+void MemoryGuest::ServeRunExec(const std::string& request_bytes, Done done) {
+  agent::v1::RunExecRequest request;
+  request.ParseFromString(request_bytes);
+  const std::string id = request.exec().exec_id();
+  Process& process = processes_[id];
+  process.stdin_closed = true;
+  Wait(absl::Milliseconds(request.wait_ms()), done, [&process, done](bool time_is_up) {
+    const Stream& out = process.stream[0];
+    const Stream& err = process.stream[1];
+    const bool full = std::max(out.data.size(), err.data.size()) > kWholeOutput;
+    if (!process.exit_code && !full && !time_is_up) return false;
+    agent::v1::RunExecResponse response;
+    if (process.exit_code && !full && out.ended && err.ended) {
+      response.set_done(true);
+      response.set_exit_code(*process.exit_code);
+      response.set_stdout(out.data);
+      response.set_stderr(err.data);
+      process.released = true;
+    }
+    done(response.SerializeAsString());
+    return true;
+  });
+  if (program_) program_(id);
 }
 
 void MemoryGuest::Wait(absl::Duration time, Done done, std::function<bool(bool)> serve) {

@@ -22,8 +22,9 @@ namespace podvisor {
 // process is made by its first use. Outlives the pumps of "several daemons".
 class MemoryGuest : public AgentClient {
  public:
-  enum class Kind { kPodvisor, kPlainKata };  // the latter answers UNIMPLEMENTED to the extension
-  enum class Loss { kRequest, kAnswer };      // what a broken connection takes with it
+  // kOlderPodvisor has no RunExec: VMs outlive an upgrade of the daemon. kPlainKata has no extension at all.
+  enum class Kind { kPodvisor, kOlderPodvisor, kPlainKata };
+  enum class Loss { kRequest, kAnswer };  // what a broken connection takes with it
 
   MemoryGuest(EventLoop& loop, Kind kind) : loop_(loop), kind_(kind) {}
 
@@ -84,6 +85,7 @@ class MemoryGuest : public AgentClient {
   void ServeWaitExit(const std::string& request, Done done);
   void ServeWaitProcess(const std::string& request, Done done);
   void ServeExec(const std::string& request, Done done);
+  void ServeRunExec(const std::string& request, Done done);
   void Wait(absl::Duration time, Done done, std::function<bool(bool)> serve);
   void Wake();
 
