@@ -34,7 +34,7 @@ TEST(SignalTest, EverySignalComesBack) {
     const auto signal = static_cast<v1::Signal>(number);
     EXPECT_EQ(SignalToCri(SignalFromCri(signal)), signal) << v1::Signal_Name(signal);
   }
-  v1::Signal plus;
+  v1::Signal plus = v1::RUNTIME_DEFAULT;
   ASSERT_TRUE(v1::Signal_Parse("SIGRTMINPLUS3", &plus));
   EXPECT_EQ(SignalFromCri(plus), "SIGRTMIN+3");
   EXPECT_EQ(SignalToCri("SIGNOTHING"), v1::RUNTIME_DEFAULT);

@@ -50,7 +50,9 @@ TEST_P(ExecSessionTest, CollectsOutputAndCode) {
   EXPECT_EQ(result->err, "to stderr\n");
   EXPECT_EQ(result->exit_code, 7);
   EXPECT_TRUE(guest_->stdin_closed("e1"));
-  if (!one_call()) ASSERT_TRUE(guest_->AwaitCalls("ReleaseExec", 1));
+  if (!one_call()) {
+    ASSERT_TRUE(guest_->AwaitCalls("ReleaseExec", 1));
+  }
   EXPECT_EQ(guest_->calls("ExecProcess"), one_call() ? 0 : 1);
   RunInLoop(loop_, [] {});
   EXPECT_EQ(guest_->released("e1"), !plain());
