@@ -49,10 +49,11 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
-// Filled by the child in our memory; read by us once it has exec'ed or exited.
+// Filled by the child in our memory; read by us once it has exec'ed or exited. Volatile: nothing tells the compiler
+// that what a child writes before its _exit is ever read.
 struct ChildFailure {
-  const char* step = nullptr;
-  int error_number = 0;
+  const char* volatile step = nullptr;
+  volatile int error_number = 0;
 };
 
 struct ChildPlan {
@@ -67,7 +68,8 @@ struct ChildPlan {
 // Runs between vfork and exec: system calls only.
 void ExecChild(ChildPlan& plan, ChildFailure& failure) {
   const auto fail = [&](const char* step, int error_number) {
-    failure = {step, error_number};
+    failure.step = step;
+    failure.error_number = error_number;
     ::_exit(127);
   };
   // Marked, not closed: steps may still need what the caller opened for them (a netns, a cgroup.procs). dup2 below

@@ -275,7 +275,7 @@ TEST_F(ContainerTest, ExecEndsWithItsVm) {
     EXPECT_THAT(pods_->ExecSync(id, {"sleep", "inf"}, absl::ZeroDuration(), Soon()),
                 StatusIs(StatusCode::kUnavailable, id));
   });
-  ASSERT_TRUE(Agent(sandbox_)->AwaitCalls("ExecProcess", 1, absl::Minutes(1)));
+  ASSERT_TRUE(Agent(sandbox_)->AwaitCalls("RunExec", 1, absl::Minutes(1)));
   ASSERT_OK(host_->KillVm(sandbox_, "killed"));
   exec.join();
 }

@@ -233,7 +233,7 @@ TEST_F(RunSandboxTest, StagesAreTimed) {
   ReadyPod("web");
   StopDaemon();
   EXPECT_THAT(stages, testing::UnorderedElementsAre("record", "netns", "files", "cni", "vmm_start", "agent_ready",
-                                                    "configure", "ready", "total"));
+                                                    "prepare", "configure", "ready", "total"));
 }
 
 // --- every step of the start fails once ---

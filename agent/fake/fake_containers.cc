@@ -170,7 +170,8 @@ void FakeGuest::RunExec(const agent::v1::RunExecRequest& request, Answer<agent::
                       response.set_stdout(process->Pending(FakeProcess::Stream::kStdout));
                       response.set_stderr(process->Pending(FakeProcess::Stream::kStderr));
                       // Forgotten at once, but not destroyed from within its own list of waiters.
-                      containers_.at(exec.container_id()).processes.erase(exec.exec_id());
+                      const auto container = containers_.find(exec.container_id());
+                      if (container != containers_.end()) container->second.processes.erase(exec.exec_id());
                       boost::asio::post(context_, [process] {});
                       answer(std::move(response));
                     });

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "agent/guest/free_pages.h"
 #include "agent/guest/log.h"
 #include "base/status_macros.h"
 
@@ -55,6 +56,7 @@ void Agent::Blank() {
   ::malloc_trim(0);
   // Shared memory, semaphores and message queues that nobody has removed.
   if (::unshare(CLONE_NEWIPC) != 0) Log(ErrnoStatus(errno, "new ipc namespace").message());
+  if (role == Role::kInit) OverwriteFreePages();
 }
 
 void Agent::WhenSettled(std::function<void()> function) {

@@ -121,7 +121,12 @@ TEST_F(StreamTest, PlainReadBlocksUntilDataAndThenEnds) {
 
 TEST_F(StreamTest, ReaderThatWentAwayTakesNothing) {
   Run("cat");
-  agent_->Connect()->Send(kService, "ReadStdout", ReadRequest(100));  // and is gone
+  {
+    const auto reader = agent_->Connect();
+    reader->Send(kService, "ReadStdout", ReadRequest(100));
+    grpc::HealthCheckResponse health;  // the agent has the read, too
+    ASSERT_OK(reader->Call("grpc.Health", "Check", grpc::CheckRequest(), &health));
+  }
   ASSERT_OK(WriteStdin("precious\n"));
   ASSERT_OK(CloseStdin());
   EXPECT_EQ(TakeAll(), "precious\n");

@@ -179,6 +179,9 @@ absl::StatusOr<std::unique_ptr<CgroupTree>> CgroupTree::Create(const std::string
   EnableControllers(mount);
   std::unique_ptr<CgroupTree> tree(new CgroupTree(mount + "/" + name));
   RETURN_IF_ERROR(tree->MakeFolder());
+  if (::mkdir(tree->idle_path().c_str(), 0755) != 0 && errno != EEXIST) {
+    return ErrnoStatus(errno, absl::StrCat("mkdir ", tree->idle_path()));
+  }
   return tree;
 }
 
@@ -194,7 +197,9 @@ absl::Status CgroupTree::Reset() const {
 }
 
 CgroupTree::~CgroupTree() {
-  if (const absl::Status status = Cgroup(path_).Remove(); !status.ok()) Log(status.message());
+  for (const std::string& path : {path_, idle_path()}) {
+    if (const absl::Status status = Cgroup(path).Remove(); !status.ok()) Log(status.message());
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Cgroup>> CgroupTree::Make(const std::string& container_id) const {

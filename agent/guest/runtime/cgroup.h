@@ -72,6 +72,8 @@ class CgroupTree {
 
   absl::StatusOr<std::unique_ptr<Cgroup>> Make(const std::string& container_id) const;
   const std::string& path() const { return path_; }
+  // A cgroup beside it in which nothing ever lives, and which stays.
+  std::string idle_path() const { return path_ + "-idle"; }
   // Removes and makes it anew, with all its counters at zero. Nothing may live in it.
   absl::Status Reset() const;
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "agent/guest/folders.h"
-#include "agent/guest/runtime/device_filter.h"
+#include "agent/guest/log.h"
 #include "agent/guest/runtime/exec_run.h"
 #include "base/status_macros.h"
 
@@ -37,7 +37,12 @@ std::string LayerFolder(const grpc::CreateContainerRequest& request) {
 }  // namespace
 
 Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls)
-    : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), watcher_(loop) {}
+    : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), watcher_(loop) {
+  if (cgroups_ == nullptr) return;
+  const absl::StatusOr<UniqueFd> idle = Cgroup(cgroups_->idle_path()).Open();
+  const absl::Status status = idle.ok() ? device_filters_.StayOn(idle->get()) : idle.status();
+  if (!status.ok()) Log("device filters are switched on for each container anew: ", status.message());
+}
 
 absl::StatusOr<std::shared_ptr<Container>> Containers::Find(const std::string& id) const {
   RETURN_IF_ERROR(CheckId(id, "container id"));
@@ -119,7 +124,7 @@ absl::Status Containers::TryLaunch(const std::shared_ptr<Container>& container, 
     RETURN_IF_ERROR(container->cgroup->Apply(spec.linux().resources()));
     RETURN_IF_ERROR(ApplyAnnotations(spec, *container->cgroup));
     ASSIGN_OR_RETURN(cgroup_fd, container->cgroup->Open());
-    RETURN_IF_ERROR(ApplyDeviceRules(spec.linux().resources().devices(), cgroup_fd.get()));
+    RETURN_IF_ERROR(device_filters_.Apply(spec.linux().resources().devices(), cgroup_fd.get()));
     request.cgroup_fd = cgroup_fd.get();
   }
   ASSIGN_OR_RETURN(Launched launched, Launch(request));

@@ -14,6 +14,7 @@
 #include "agent/guest/launch/launch.h"
 #include "agent/guest/loop.h"
 #include "agent/guest/runtime/container.h"
+#include "agent/guest/runtime/device_filter.h"
 #include "agent/guest/runtime/file_watcher.h"
 #include "agent/guest/sysctls.h"
 #include "agent/guest/uevents.h"
@@ -80,6 +81,7 @@ class Containers {
   Sysctls& sysctls_;
   FileWatcher watcher_;
   SeccompFilters seccomp_filters_;
+  DeviceFilters device_filters_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::map<pid_t, std::shared_ptr<Process>> by_pid_;
   std::optional<Reaper> reaper_;

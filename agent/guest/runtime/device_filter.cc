@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "base/unique_fd.h"
 
 namespace podvisor::guest {
 namespace {
@@ -90,6 +91,22 @@ bool AllowsEverything(const DeviceRules& rules) {
   return last.allow() && (last.type() == "a" || last.type().empty()) && last.access().size() == 3;
 }
 
+bool SameProgram(const std::vector<bpf_insn>& left, const std::vector<bpf_insn>& right) {
+  return left.size() == right.size() && std::memcmp(left.data(), right.data(), left.size() * sizeof(bpf_insn)) == 0;
+}
+
+absl::Status Attach(int program, int cgroup_fd) {
+  bpf_attr attach{};
+  attach.target_fd = static_cast<uint32_t>(cgroup_fd);
+  attach.attach_bpf_fd = static_cast<uint32_t>(program);
+  attach.attach_type = BPF_CGROUP_DEVICE;
+  attach.attach_flags = BPF_F_ALLOW_MULTI;
+  if (::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof(attach)) != 0) {
+    return ErrnoStatus(errno, "attach the device filter");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<bpf_insn>> CompileDeviceRules(const DeviceRules& rules) {
@@ -108,25 +125,33 @@ absl::StatusOr<std::vector<bpf_insn>> CompileDeviceRules(const DeviceRules& rule
   return program;
 }
 
-absl::Status ApplyDeviceRules(const DeviceRules& rules, int cgroup_fd) {
-  if (AllowsEverything(rules)) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<bpf_insn> program, CompileDeviceRules(rules));
+absl::StatusOr<int> DeviceFilters::Load(std::vector<bpf_insn> instructions) {
+  constexpr size_t kMaxEntries = 4;
+  for (const Entry& entry : entries_) {
+    if (SameProgram(entry.instructions, instructions)) return entry.program.get();
+  }
   bpf_attr load{};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-  load.insns = reinterpret_cast<uint64_t>(program.data());
-  load.insn_cnt = static_cast<uint32_t>(program.size());
+  load.insns = reinterpret_cast<uint64_t>(instructions.data());
+  load.insn_cnt = static_cast<uint32_t>(instructions.size());
   load.license = reinterpret_cast<uint64_t>("Apache-2.0");
-  const UniqueFd fd(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load))));
-  if (!fd.ok()) return ErrnoStatus(errno, "load the device filter");
-  bpf_attr attach{};
-  attach.target_fd = static_cast<uint32_t>(cgroup_fd);
-  attach.attach_bpf_fd = static_cast<uint32_t>(fd.get());
-  attach.attach_type = BPF_CGROUP_DEVICE;
-  attach.attach_flags = BPF_F_ALLOW_MULTI;
-  if (::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof(attach)) != 0) {
-    return ErrnoStatus(errno, "attach the device filter");
-  }
-  return absl::OkStatus();
+  UniqueFd program(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load))));
+  if (!program.ok()) return ErrnoStatus(errno, "load the device filter");
+  if (entries_.size() == kMaxEntries) entries_.pop_front();
+  entries_.push_back({std::move(instructions), std::move(program)});
+  return entries_.back().program.get();
+}
+
+absl::Status DeviceFilters::Apply(const DeviceRules& rules, int cgroup_fd) {
+  if (AllowsEverything(rules)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(std::vector<bpf_insn> instructions, CompileDeviceRules(rules));
+  ASSIGN_OR_RETURN(const int program, Load(std::move(instructions)));
+  return Attach(program, cgroup_fd);
+}
+
+absl::Status DeviceFilters::StayOn(int cgroup_fd) {
+  ASSIGN_OR_RETURN(const int program, Load({Set(kResult, 1), Exit()}));
+  return Attach(program, cgroup_fd);
 }
 
 }  // namespace podvisor::guest

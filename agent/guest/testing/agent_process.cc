@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,7 +29,6 @@ namespace v1 = podvisor::agent::v1;
 
 constexpr char kAgent[] = "agent/guest/podvisor-agent";
 constexpr char kBusybox[] = "/bin/busybox";
-constexpr char kRunFolder[] = "/run/kata-containers";
 constexpr const char* kApplets[] = {"sh",    "echo", "cat",    "sleep",  "id",   "ls",    "true",     "false",
                                     "stat",  "dd",   "pwd",    "stty",   "ps",   "env",   "mkdir",    "touch",
                                     "mount", "kill", "grep",   "seq",    "head", "mknod", "hostname", "readlink",
@@ -57,6 +57,12 @@ bool MakeNetwork() {
   return tun >= 0 && ::ioctl(tun, TUNSETIFF, &request) == 0 && ::ioctl(tun, TUNSETPERSIST, 1) == 0 && ::close(tun) == 0;
 }
 
+// Agents of several tests run at once, and all of them have their files in the same place.
+bool MakeRunFolder() {
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("run", "/run", "tmpfs", 0, nullptr) == 0;
+}
+
 }  // namespace
 
 std::string AgentProcess::WhyNot() {
@@ -70,7 +76,6 @@ AgentProcess::AgentProcess(Kind kind) {
   const bool is_short = testing::TempDir().size() < 70;
   std::string pattern = (is_short ? testing::TempDir() : std::string("/tmp")) + "/agentXXXXXX";
   folder_ = ::mkdtemp(pattern.data());
-  made_run_folder_ = ::access(kRunFolder, F_OK) != 0;
   MakeRootfs();
   const int watch = ::inotify_init1(IN_CLOEXEC);
   ::inotify_add_watch(watch, folder_.c_str(), IN_MOVED_TO);
@@ -79,6 +84,10 @@ AgentProcess::AgentProcess(Kind kind) {
   pid_ = ::fork();
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (!MakeRunFolder()) {
+      ::perror("a mount namespace with a /run");
+      ::_exit(126);
+    }
     if (kind == Kind::kOwnNetwork && !MakeNetwork()) {
       ::perror("network namespace with a tap");
       ::_exit(126);
@@ -103,7 +112,6 @@ AgentProcess::~AgentProcess() {
   }
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
-  if (made_run_folder_) ::rmdir(kRunFolder);
 }
 
 int AgentProcess::WaitEnd() {

@@ -60,7 +60,6 @@ class AgentProcess {
 
   std::string folder_;
   pid_t pid_ = -1;
-  bool made_run_folder_ = false;
   std::unique_ptr<TtrpcTestClient> client_;
 };
 
