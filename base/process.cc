@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -49,11 +50,11 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
-// Filled by the child in our memory; read by us once it has exec'ed or exited. Volatile: nothing tells the compiler
-// that what a child writes before its _exit is ever read.
+// Filled by the child in our memory; read by us once it has exec'ed or exited. Atomic, since to the compiler nothing
+// that is written before an _exit is ever read.
 struct ChildFailure {
-  const char* volatile step = nullptr;
-  volatile int error_number = 0;
+  std::atomic<const char*> step = nullptr;
+  std::atomic<int> error_number = 0;
 };
 
 struct ChildPlan {
@@ -178,9 +179,9 @@ absl::StatusOr<Process> Spawn(const SpawnOptions& options) {
   const int fork_error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return ErrnoStatus(fork_error, absl::StrCat("fork for ", program));
-  if (failure.step != nullptr) {
+  if (const char* const step = failure.step; step != nullptr) {
     ::waitpid(pid, nullptr, 0);
-    return ErrnoStatus(failure.error_number, absl::StrCat("start ", program, ": ", failure.step));
+    return ErrnoStatus(failure.error_number, absl::StrCat("start ", program, ": ", step));
   }
   // Our unreaped child: its pid can't be reused before these two.
   UniqueFd pidfd(PidfdOpen(pid));

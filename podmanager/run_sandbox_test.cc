@@ -175,18 +175,9 @@ TEST_F(RunSandboxTest, StopThatFailsIsTriedAgain) {
 }
 
 TEST_F(RunSandboxTest, PlainKataAgentIsConfiguredCallByCall) {
-  network_.failpoints().Hold("Setup");
-  std::thread caller([&] { EXPECT_OK(Run(Pod("web"))); });
-  ASSERT_TRUE(network_.failpoints().AwaitHeld("Setup"));
-  std::shared_ptr<FakeAgent> agent;
-  while (agent == nullptr) {
-    const auto vms = host_->LiveVms();
-    if (!vms.empty()) agent = host_->Agent(vms[0]);
-    std::this_thread::yield();
-  }
-  agent->SetExtension(ExtensionService::kAbsent);
-  network_.failpoints().Release("Setup");
-  caller.join();
+  host_->SetExtension(ExtensionService::kAbsent);
+  ReadyPod("web");
+  const std::shared_ptr<FakeAgent> agent = host_->Agent(host_->LiveVms()[0]);
   EXPECT_EQ(agent->Interfaces().interfaces_size(), 1);
   EXPECT_EQ(agent->calls("CreateSandbox"), 1);
   EXPECT_EQ(agent->calls("ReseedRandomDev"), 1);

@@ -5,6 +5,7 @@
 #include "base/status_matchers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "third_party/wire/health.pb.h"
 
 namespace podvisor::guest {
 namespace {

@@ -18,7 +18,12 @@ MockHost::~MockHost() {
 
 void MockHost::SetBootTime(absl::Duration boot_time) {
   absl::MutexLock lock(&mu_);
-  boot_time_ = boot_time;
+  guest_.boot_time = boot_time;
+}
+
+void MockHost::SetExtension(ExtensionService extension) {
+  absl::MutexLock lock(&mu_);
+  guest_.extension = extension;
 }
 
 absl::StatusOr<std::shared_ptr<MockMachine>> MockHost::Make(const VmSpec& spec, const Capabilities& capabilities) {
@@ -26,7 +31,7 @@ absl::StatusOr<std::shared_ptr<MockMachine>> MockHost::Make(const VmSpec& spec, 
   if (machines_.count(spec.id) > 0) return absl::AlreadyExistsError(absl::StrCat("VM ", spec.id, " runs already"));
   ASSIGN_OR_RETURN(
       std::shared_ptr<MockMachine> machine,
-      MockMachine::Make(loop_, spec, capabilities, absl::StrCat("mock VM ", spec.id, " #", ++made_), boot_time_));
+      MockMachine::Make(loop_, spec, capabilities, absl::StrCat("mock VM ", spec.id, " #", ++made_), guest_));
   machines_[spec.id] = machine;
   return machine;
 }

@@ -33,8 +33,9 @@ class MockHost {
 
   Failpoints& failpoints() { return failpoints_; }
 
-  // How long the agent of VMs made from now on takes to come up; InfiniteDuration(): it never does.
+  // Of VMs made from now on.
   void SetBootTime(absl::Duration boot_time) ABSL_LOCKS_EXCLUDED(mu_);
+  void SetExtension(ExtensionService extension) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a VM as a crash would. kNotFound if it does not live.
   absl::Status KillVm(const std::string& id, const std::string& reason) ABSL_LOCKS_EXCLUDED(mu_);
   // The guest writes to its console.
@@ -63,7 +64,7 @@ class MockHost {
   absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<MockMachine>> machines_ ABSL_GUARDED_BY(mu_);  // by id, the living ones
   uint64_t made_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::Duration boot_time_ ABSL_GUARDED_BY(mu_) = absl::ZeroDuration();
+  MockGuest guest_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace podvisor

@@ -43,12 +43,12 @@ absl::Status CheckBootMode(const VmSpec& spec, const Capabilities& capabilities)
 }  // namespace
 
 MockMachine::MockMachine(EventLoop& loop, const VmSpec& spec, const Capabilities& capabilities, std::string record,
-                         absl::Duration boot_time)
+                         const MockGuest& guest)
     : loop_(loop),
       spec_(spec),
       capabilities_(capabilities),
       record_(std::move(record)),
-      boot_time_(IsClone(spec) ? absl::ZeroDuration() : boot_time),
+      guest_({.boot_time = IsClone(spec) ? absl::ZeroDuration() : guest.boot_time, .extension = guest.extension}),
       vcpus_(spec.vcpus),
       memory_bytes_(spec.memory_bytes) {}
 
@@ -56,7 +56,7 @@ MockMachine::~MockMachine() { End("the mock host has gone"); }
 
 absl::StatusOr<std::shared_ptr<MockMachine>> MockMachine::Make(EventLoop& loop, const VmSpec& spec,
                                                                const Capabilities& capabilities, std::string record,
-                                                               absl::Duration boot_time) {
+                                                               const MockGuest& guest) {
   if (spec.id.empty()) return absl::InvalidArgumentError("VM without id");
   if (spec.vcpus < 1 || spec.vcpus > capabilities.max_vcpus) {
     return absl::InvalidArgumentError(absl::StrCat("VM ", spec.id, ": ", spec.vcpus, " vCPUs, between 1 and ",
@@ -76,7 +76,7 @@ absl::StatusOr<std::shared_ptr<MockMachine>> MockMachine::Make(EventLoop& loop, 
   }
   VmSpec kept = spec;
   if (kept.nic) kept.nic->tap_fd = -1;
-  std::shared_ptr<MockMachine> machine(new MockMachine(loop, kept, capabilities, std::move(record), boot_time));
+  std::shared_ptr<MockMachine> machine(new MockMachine(loop, kept, capabilities, std::move(record), guest));
   absl::MutexLock lock(&machine->mu_);
   machine->tap_ = std::move(tap);
   return machine;
@@ -98,9 +98,10 @@ absl::Status MockMachine::Start() {
     started_at_ = absl::Now();
   }
   WriteConsole(absl::StrCat("mock guest ", spec_.id, " starts\n"));
-  if (boot_time_ == absl::InfiniteDuration()) return absl::OkStatus();
-  if (boot_time_ <= absl::ZeroDuration()) return ServeAgent();
-  auto timer = std::make_shared<boost::asio::steady_timer>(loop_.context(), absl::ToChronoNanoseconds(boot_time_));
+  if (guest_.boot_time == absl::InfiniteDuration()) return absl::OkStatus();
+  if (guest_.boot_time <= absl::ZeroDuration()) return ServeAgent();
+  auto timer =
+      std::make_shared<boost::asio::steady_timer>(loop_.context(), absl::ToChronoNanoseconds(guest_.boot_time));
   timer->async_wait([timer, weak = weak_from_this()](const boost::system::error_code& error) {
     auto self = weak.lock();
     if (error || self == nullptr) return;
@@ -112,6 +113,7 @@ absl::Status MockMachine::Start() {
 
 absl::Status MockMachine::ServeAgent() {
   ASSIGN_OR_RETURN(std::shared_ptr<FakeAgent> agent, FakeAgent::Create(loop_, agent_path()), "VM ", spec_.id);
+  agent->SetExtension(guest_.extension);
   bool frozen = false;
   {
     absl::MutexLock lock(&mu_);

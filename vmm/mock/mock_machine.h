@@ -27,6 +27,12 @@ namespace podvisor {
 //             └───────────────────┴──────End()──────────┴──▶ kEnded
 enum class MockVmState { kCreated, kRunning, kPaused, kEnded };
 
+// What guests are like.
+struct MockGuest {
+  absl::Duration boot_time = absl::ZeroDuration();  // until the agent comes up; InfiniteDuration(): it never does
+  ExtensionService extension = ExtensionService::kPresent;
+};
+
 // What a test may look at.
 struct MockVmView {
   VmSpec spec;  // NicSpec::tap_fd is no descriptor any more
@@ -45,7 +51,7 @@ class MockMachine : public std::enable_shared_from_this<MockMachine> {
   // agent answers from Start() on, whatever the boot time.
   static absl::StatusOr<std::shared_ptr<MockMachine>> Make(EventLoop& loop, const VmSpec& spec,
                                                            const Capabilities& capabilities, std::string record,
-                                                           absl::Duration boot_time);
+                                                           const MockGuest& guest);
   ~MockMachine();
 
   const std::string& record() const { return record_; }
@@ -80,7 +86,7 @@ class MockMachine : public std::enable_shared_from_this<MockMachine> {
   };
 
   MockMachine(EventLoop& loop, const VmSpec& spec, const Capabilities& capabilities, std::string record,
-              absl::Duration boot_time);
+              const MockGuest& guest);
 
   absl::Status EndedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status ServeAgent() ABSL_LOCKS_EXCLUDED(mu_);
@@ -89,7 +95,7 @@ class MockMachine : public std::enable_shared_from_this<MockMachine> {
   const VmSpec spec_;
   const Capabilities capabilities_;
   const std::string record_;
-  const absl::Duration boot_time_;
+  const MockGuest guest_;
 
   absl::Mutex mu_;  // not held while an agent is made or destroyed: that waits for the loop
   MockVmState state_ ABSL_GUARDED_BY(mu_) = MockVmState::kCreated;
