@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -15,6 +17,21 @@ namespace podvisor {
 namespace {
 constexpr absl::Duration kLongTime = absl::Seconds(60);
 constexpr size_t kWholeOutput = 64 << 10;  // that RunExec has room for
+
+// Done once: by the guest, or by the time.
+AgentClient::Done WithDeadline(EventLoop& loop, absl::Time deadline, AgentClient::Done done) {
+  if (deadline == absl::InfiniteFuture()) return done;
+  auto once = std::make_shared<AgentClient::Done>(std::move(done));
+  auto timer = std::make_shared<boost::asio::steady_timer>(loop.context());
+  timer->expires_after(absl::ToChronoNanoseconds(deadline - absl::Now()));
+  timer->async_wait([timer, once](const boost::system::error_code& error) {
+    if (!error && *once) std::exchange(*once, nullptr)(absl::DeadlineExceededError("no answer in time"));
+  });
+  return [timer, once](absl::StatusOr<std::string> answer) {
+    timer->cancel();
+    if (*once) std::exchange(*once, nullptr)(std::move(answer));
+  };
+}
 }  // namespace
 
 void MemoryGuest::Do(const std::function<void()>& step) { RunInLoop(loop_, step); }
@@ -105,10 +122,11 @@ bool MemoryGuest::AwaitCalls(const std::string& method, int count) {
 }
 
 void MemoryGuest::CallAsync(absl::string_view, absl::string_view method, const google::protobuf::MessageLite& request,
-                            absl::Time, Done done) {
+                            absl::Time deadline, Done done) {
   boost::asio::post(loop_.context(), [this, method = std::string(method), request = request.SerializeAsString(),
-                                      done = std::move(done)]() mutable {
+                                      deadline, done = std::move(done)]() mutable {
     if (closed_) return done(absl::CancelledError("closed"));
+    done = WithDeadline(loop_, deadline, std::move(done));
     ++calls_[method];
     for (auto it = awaited_.begin(); it != awaited_.end();) {
       const auto& [what, notify] = *it;
@@ -134,7 +152,8 @@ void MemoryGuest::Serve(const std::string& method, const std::string& request, D
     broken_.erase(it);
     const absl::Status status = absl::UnavailableError("connection broken");
     if (loss == Loss::kRequest) return done(status);
-    done = [done, status](const absl::StatusOr<std::string>&) { done(status); };
+    done(status);
+    done = [](const absl::StatusOr<std::string>&) {};
   }
   if (method == "ReadStdout") return ServePlainRead(OutputStream::kStdout, request, std::move(done));
   if (method == "ReadStderr") return ServePlainRead(OutputStream::kStderr, request, std::move(done));
