@@ -62,6 +62,8 @@ absl::Status ReplaceTextFile(const std::string& path, absl::string_view text, un
 }
 
 absl::Status MakeFolders(const std::string& path) {
+  // Mostly all but the last are there.
+  if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return absl::OkStatus();
   for (size_t end = 1; end <= path.size(); ++end) {
     if (end < path.size() && path[end] != '/') continue;
     const std::string folder = path.substr(0, end);

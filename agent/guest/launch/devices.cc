@@ -54,27 +54,48 @@ absl::Status BindNode(int folder, const std::string& name, const Node& node) {
   return absl::OkStatus();
 }
 
-absl::Status MakeNode(int root_fd, const Node& node) {
-  const size_t slash = node.path.rfind('/');
-  if (node.path.empty() || node.path[0] != '/' || slash + 1 == node.path.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("device path \"", node.path, "\""));
+// Makes nodes; most are in one folder, which is looked up once.
+class NodeMaker {
+ public:
+  explicit NodeMaker(int root_fd) : root_fd_(root_fd) {}
+
+  // The umask is 0.
+  absl::Status Make(const Node& node) {
+    const size_t slash = node.path.rfind('/');
+    if (node.path.empty() || node.path[0] != '/' || slash + 1 == node.path.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("device path \"", node.path, "\""));
+    }
+    RETURN_IF_ERROR(Open(node.path.substr(0, slash)));
+    const std::string name = node.path.substr(slash + 1);
+    int failed = ::mknodat(folder_.get(), name.c_str(), node.mode, node.number);
+    if (failed != 0 && errno == EEXIST) {
+      // The image may bring its own, which need not be what it says.
+      if (::unlinkat(folder_.get(), name.c_str(), 0) != 0) {
+        return ErrnoStatus(errno, absl::StrCat("replace ", node.path));
+      }
+      failed = ::mknodat(folder_.get(), name.c_str(), node.mode, node.number);
+    }
+    if (failed != 0 && errno == EPERM) return BindNode(folder_.get(), name, node);
+    if (failed != 0) return ErrnoStatus(errno, absl::StrCat("mknod ", node.path));
+    if (node.uid == 0 && node.gid == 0) return absl::OkStatus();
+    if (::fchownat(folder_.get(), name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      return ErrnoStatus(errno, absl::StrCat("owner of ", node.path));
+    }
+    return absl::OkStatus();
   }
-  const std::string name = node.path.substr(slash + 1);
-  ASSIGN_OR_RETURN(const UniqueFd folder, OpenInRoot(root_fd, node.path.substr(0, slash), Missing::kMakeFolder));
-  // The image may bring its own, which need not be what it says.
-  if (::unlinkat(folder.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
-    return ErrnoStatus(errno, absl::StrCat("replace ", node.path));
+
+ private:
+  absl::Status Open(const std::string& path) {
+    if (folder_.ok() && path == path_) return absl::OkStatus();
+    ASSIGN_OR_RETURN(folder_, OpenInRoot(root_fd_, path, Missing::kMakeFolder));
+    path_ = path;
+    return absl::OkStatus();
   }
-  if (::mknodat(folder.get(), name.c_str(), node.mode, node.number) != 0) {
-    if (errno == EPERM) return BindNode(folder.get(), name, node);
-    return ErrnoStatus(errno, absl::StrCat("mknod ", node.path));
-  }
-  if (::fchownat(folder.get(), name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0 ||
-      ::fchmodat(folder.get(), name.c_str(), node.mode & 07777, 0) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("owner and mode of ", node.path));
-  }
-  return absl::OkStatus();
-}
+
+  const int root_fd_;
+  std::string path_;
+  UniqueFd folder_;
+};
 
 absl::StatusOr<Node> FromSpec(const grpc::LinuxDevice& device) {
   mode_t type;
@@ -114,15 +135,15 @@ bool IsGuestsOwn(const std::string& name) {
 }
 
 // Every device of the guest, as privileged containers see them. The agent's /dev is still there at this point.
-absl::Status MakeGuestDevices(int root_fd, const std::string& folder, int depth) {
+absl::Status MakeGuestDevices(NodeMaker& maker, const std::string& folder, int depth) {
   constexpr int kMaxDepth = 4;
   for (const std::string& name : ListFolder(folder)) {
     const std::string path = folder + "/" + name;
     struct stat info;
     if (IsGuestsOwn(name) || ::lstat(path.c_str(), &info) != 0) continue;
-    if (S_ISDIR(info.st_mode) && depth < kMaxDepth) RETURN_IF_ERROR(MakeGuestDevices(root_fd, path, depth + 1));
+    if (S_ISDIR(info.st_mode) && depth < kMaxDepth) RETURN_IF_ERROR(MakeGuestDevices(maker, path, depth + 1));
     if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) continue;
-    RETURN_IF_ERROR(MakeNode(root_fd, {path, info.st_mode, info.st_rdev, info.st_uid, info.st_gid}));
+    RETURN_IF_ERROR(maker.Make({path, info.st_mode, info.st_rdev, info.st_uid, info.st_gid}));
   }
   return absl::OkStatus();
 }
@@ -136,16 +157,17 @@ bool WantsGuestDevices(const grpc::Spec& spec) {
 
 absl::Status MakeDevices(int root_fd, const grpc::Spec& spec) {
   const mode_t old = ::umask(0);
+  NodeMaker maker(root_fd);
   absl::Status status;
-  if (WantsGuestDevices(spec)) status = MakeGuestDevices(root_fd, "/dev", 0);
+  if (WantsGuestDevices(spec)) status = MakeGuestDevices(maker, "/dev", 0);
   for (const Default& device : kDefaults) {
     if (!status.ok()) break;
-    status = MakeNode(root_fd, {device.path, S_IFCHR | 0666, makedev(device.major, device.minor)});
+    status = maker.Make({device.path, S_IFCHR | 0666, makedev(device.major, device.minor)});
   }
   for (const grpc::LinuxDevice& device : spec.linux().devices()) {
     if (!status.ok()) break;
     const absl::StatusOr<Node> node = FromSpec(device);
-    status = node.ok() ? MakeNode(root_fd, *node) : node.status();
+    status = node.ok() ? maker.Make(*node) : node.status();
   }
   ::umask(old);
   if (status.ok()) status = MakeLinks(root_fd);
