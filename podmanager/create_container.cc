@@ -252,7 +252,10 @@ std::shared_ptr<Container> ReserveContainer(PodContext& context, const std::shar
   if (auto holder = context.containers.InsertOrFindHolder(ContainerName(sandbox->id(), config), container)) {
     return holder;
   }
-  context.tasks.Run([&context, container] { container->created().Set(CreateContainerInGuest(context, container)); });
+  context.tasks.Run([&context, container] {
+    const RequestGate::Pass pass(context.requests);
+    container->created().Set(CreateContainerInGuest(context, container));
+  });
   return container;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PODVISOR_PODMANAGER_SANDBOX_OPERATIONS_H_
 #define PODVISOR_PODMANAGER_SANDBOX_OPERATIONS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -53,8 +54,10 @@ absl::Status EndVm(PodContext& context, Sandbox& sandbox);
 absl::Status EndNetwork(PodContext& context, const Sandbox& sandbox, absl::Time deadline);
 absl::Status EndCgroup(const Sandbox& sandbox, absl::Time deadline);
 absl::Status RemoveRuntimeFiles(PodContext& context, const std::string& sandbox_id);
-// All of them, independent ones at once; the network namespace stays while CNI DEL is owed.
-absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox);
+// All of them, independent ones at once; the network namespace stays while CNI DEL is owed. `quiesce` runs beside the
+// network's end and before the VM's, which stays if it fails.
+absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox,
+                            const std::function<absl::Status()>& quiesce = nullptr);
 
 }  // namespace podvisor
 

@@ -63,11 +63,12 @@ absl::Status RemoveRuntimeFiles(PodContext& context, const std::string& sandbox_
   return RemoveVmFolders(context.options.run_dir, sandbox_id);
 }
 
-absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox) {
+absl::Status ReleaseSandbox(PodContext& context, Sandbox& sandbox, const std::function<absl::Status()>& quiesce) {
   const absl::Time deadline = absl::Now() + sandbox.timeouts().network;
   RETURN_IF_ERROR(context.tasks.All({
       [&] { return EndNetwork(context, sandbox, deadline); },
       [&]() -> absl::Status {
+        if (quiesce) RETURN_IF_ERROR(quiesce());
         RETURN_IF_ERROR(EndVm(context, sandbox));
         return context.tasks.All(
             {[&] { return EndCgroup(sandbox, deadline); }, [&] { return RemoveRuntimeFiles(context, sandbox.id()); }});

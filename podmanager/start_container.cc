@@ -90,6 +90,7 @@ void MarkStartError(PodContext& context, Container& container, const absl::Statu
 }  // namespace
 
 absl::Status StartContainerInGuest(PodContext& context, const std::shared_ptr<Container>& container) {
+  const RequestGate::Pass request(context.requests);
   ASSIGN_OR_RETURN(Turn turn, container->turns().Take(absl::InfiniteFuture(), "container " + container->id()));
   if (container->phase() != ContainerPhase::kCreated) {
     return absl::FailedPreconditionError(

@@ -34,6 +34,20 @@ void KillContainers(PodContext& context, const std::string& sandbox_id) {
   }
 }
 
+// Ends what runs in the guest and what is being done to it: the VM can go.
+absl::Status Quiesce(PodContext& context, Sandbox& sandbox, SandboxPhase before) {
+  if (before == SandboxPhase::kReady) KillContainers(context, sandbox.id());
+  for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox.id())) {
+    if (container->phase() == ContainerPhase::kExited) TellStopped(context, *container);
+  }
+  TellStopped(context, sandbox);
+  // What is being done to containers fails now and undoes itself; only then is what it stands on taken away.
+  sandbox.containers().Close();
+  if (const auto agent = sandbox.guest().agent) agent->Close();
+  if (sandbox.containers().AwaitEmpty(absl::Now() + kDrainBudget)) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat("sandbox ", sandbox.id(), ": its containers are still in use"));
+}
+
 }  // namespace
 
 absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbox>& sandbox) {
@@ -43,20 +57,8 @@ absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbo
     RETURN_IF_ERROR(sandbox->TransitionTo(SandboxPhase::kStopping));
     context.Changed(*sandbox);
   }
-  if (before == SandboxPhase::kReady) KillContainers(context, sandbox->id());
-  for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox->id())) {
-    if (container->phase() == ContainerPhase::kExited) TellStopped(context, *container);
-  }
-  TellStopped(context, *sandbox);
-  // What is being done to containers fails now and undoes itself; only then is what it stands on taken away.
-  sandbox->containers().Close();
-  if (const auto agent = sandbox->guest().agent) agent->Close();
-  absl::Status status;
-  if (sandbox->containers().AwaitEmpty(absl::Now() + kDrainBudget)) {
-    status = ReleaseSandbox(context, *sandbox);
-  } else {
-    status = absl::DeadlineExceededError(absl::StrCat("sandbox ", sandbox->id(), ": its containers are still in use"));
-  }
+  // The network needs the longest: what runs is killed meanwhile.
+  const absl::Status status = ReleaseSandbox(context, *sandbox, [&] { return Quiesce(context, *sandbox, before); });
   for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox->id())) {
     if (sandbox->guest().vm == nullptr) {
       MarkContainerGone(context, *container, kKilled, "Error", "killed with its sandbox");

@@ -54,7 +54,7 @@ struct FactoryParts {
   std::shared_ptr<OwnAgents> own_agents = std::make_shared<OwnAgents>();
 };
 
-// How long work ahead of requests lets them go first, at each of its steps.
+// How long one piece of work ahead of requests lets them go first, all its steps together.
 inline constexpr absl::Duration kStandBack = absl::Seconds(10);
 
 // Namespace with tap, and folders, under a new id. There is no record of it: what a killed daemon leaves is found as an

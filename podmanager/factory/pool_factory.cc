@@ -91,7 +91,7 @@ void PoolFactory::Keep() {
 }
 
 absl::Time PoolFactory::Decide() {
-  if (!parts_.requests.AwaitQuiet(absl::ZeroDuration())) return absl::Now() + kRequestsUnderWay;
+  if (!parts_.requests.AwaitLull(absl::Now())) return absl::Now() + kRequestsUnderWay;
   Wanted wanted;
   std::set<std::string> not_yet;
   absl::Time next = absl::InfiniteFuture();

@@ -37,7 +37,7 @@ struct PoolView {
 };
 
 // Thread-safe. One thread decides what is made and ended; the work is done in tasks of FactoryParts::tasks, at most as
-// many at once as the machine has processors, and none begins while a request is under way (RequestGate).
+// many at once as the machine has processors, and none begins while requests are coming in (RequestGate).
 class PoolFactory final : public VmFactory {
  public:
   // `parts`, `store` and the handlers outlive the factory.

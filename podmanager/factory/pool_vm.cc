@@ -20,8 +20,8 @@ namespace {
 // For an adopted VM's agent, which has nothing to do but to answer.
 constexpr absl::Duration kAnswerBudget = absl::Seconds(20);
 
-absl::Status MakeReady(const FactoryParts& parts, const RuntimeHandler& handler, PoolVm& vm) {
-  const auto stand_back = [&parts] { parts.requests.AwaitQuiet(kStandBack); };
+absl::Status MakeReady(const FactoryParts& parts, const RuntimeHandler& handler, absl::Time patience, PoolVm& vm) {
+  const auto stand_back = [&parts, patience] { parts.requests.AwaitLull(patience); };
   stand_back();
   RETURN_IF_ERROR(Rehearse(handler, *vm.vm, *vm.agent, stand_back));
   RETURN_IF_ERROR(vm.vm->Pause(), "pause");
@@ -49,7 +49,8 @@ absl::StatusOr<std::string> PoolKey(const RuntimeHandler& handler) {
 
 absl::StatusOr<std::shared_ptr<PoolVm>> MakePoolVm(const FactoryParts& parts, VmFactory& factory,
                                                    const RuntimeHandler& handler, const std::string& key) {
-  parts.requests.AwaitQuiet(kStandBack);
+  const absl::Time patience = absl::Now() + kStandBack;
+  parts.requests.AwaitLull(patience);
   ASSIGN_OR_RETURN(VmSite site, MakeOwnSite(parts, handler));
   absl::StatusOr<FactoryVm> made = factory.Make(OwnOrder(parts, handler, site));
   if (!made.ok()) {
@@ -64,7 +65,7 @@ absl::StatusOr<std::shared_ptr<PoolVm>> MakePoolVm(const FactoryParts& parts, Vm
   vm->agent = std::move(made->agent);
   vm->vm_record = vm->vm->Record();
   vm->key = key;
-  absl::Status ready = MakeReady(parts, handler, *vm);
+  absl::Status ready = MakeReady(parts, handler, patience, *vm);
   if (ready.ok()) return vm;
   EndPoolVm(parts, *vm);
   return ready;

@@ -217,7 +217,8 @@ absl::StatusOr<std::string> TemplateStore::Make(const RuntimeHandler& handler, c
     status = made.status();
   }
   if (status.ok()) {
-    status = Rehearse(handler, *made->vm, *made->agent, [this] { parts_.requests.AwaitQuiet(kStandBack); });
+    const absl::Time patience = absl::Now() + kStandBack;
+    status = Rehearse(handler, *made->vm, *made->agent, [this, patience] { parts_.requests.AwaitLull(patience); });
     made->agent->Close();
     if (status.ok()) status = Annotate(made->vm->SaveTemplate(), "save");
     absl::Status ended = made->vm->Stop(absl::ZeroDuration());
