@@ -196,7 +196,7 @@ absl::Status Child::Prepare() {
   }
   if (request_.container_pidfd >= 0 || std::exchange(prepared_, true)) return absl::OkStatus();
   RETURN_IF_ERROR(EnterNamespacePaths(*request_.spec));
-  RETURN_IF_ERROR(SetSysctls(*request_.spec, request_.users.root_uid));
+  RETURN_IF_ERROR(SetSysctls(*request_.spec, request_.ipc_owner));
   RETURN_IF_ERROR(SetOomScore(*request_.process));
   ASSIGN_OR_RETURN(plan_, PlanRootfs(*request_.spec));
   if (!request_.users.AreMapped()) return absl::OkStatus();

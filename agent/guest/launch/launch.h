@@ -21,7 +21,8 @@ struct LaunchRequest {
   int pid_namespace_of = -1;
   int cgroup_fd = -1;  // -1: the agent's own
   const SeccompFilter* seccomp = nullptr;
-  PodUsers users;  // of a spec with a user namespace
+  PodUsers users;       // of a spec with a user namespace
+  uid_t ipc_owner = 0;  // root of the user namespace that the pod's ipc namespace belongs to
 };
 
 struct Launched {

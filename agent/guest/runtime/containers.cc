@@ -123,7 +123,8 @@ absl::StatusOr<int> Containers::TargetPidNamespace(const grpc::Spec& spec) const
 
 absl::Status Containers::TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call) {
   const grpc::Spec& spec = container->request.oci();
-  LaunchRequest request{.spec = &spec, .process = &spec.process(), .users = container->mounts->users()};
+  LaunchRequest request{
+      .spec = &spec, .process = &spec.process(), .users = container->mounts->users(), .ipc_owner = users_.root_uid};
   if (container->request.sandbox_pidns()) {
     ASSIGN_OR_RETURN(request.pid_namespace_of, SharedPidNamespace());
   } else {
