@@ -104,6 +104,10 @@ absl::Status ConfigureGuest(PodContext& context, const Sandbox& sandbox, AgentCl
   ASSIGN_OR_RETURN(agent::v1::ConfigureSandboxRequest request, BuildRequest(context, sandbox, &network), "sandbox ",
                    sandbox.id());
   const absl::Duration timeout = sandbox.timeouts().agent_call;
+  if (flavor == AGENT_PLAIN_KATA && sandbox.config().namespaces().user_namespace())
+    return absl::UnimplementedError(absl::StrCat("sandbox ", sandbox.id(),
+                                                 ": userns_options: the guest has a stock Kata agent, which knows no "
+                                                 "user namespaces: use podvisor's guest, or hostUsers: true"));
   if (flavor == AGENT_PLAIN_KATA)
     return Refused(PlainConfiguration(agent, timeout).Make(ToPlainCalls(request)), sandbox);
   request.clear_entropy();  // it has had some

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/atomic_file.h"
 #include "base/rollback.h"
 #include "base/status_macros.h"
 #include "google/protobuf/empty.pb.h"
@@ -18,6 +19,7 @@
 #include "podmanager/container_operations.h"
 #include "podmanager/ids.h"
 #include "podmanager/image_volumes.h"
+#include "podmanager/mount_owners.h"
 #include "podmanager/paths.h"
 #include "podmanager/spec/container_spec.h"
 #include "podmanager/spec/guest_paths.h"
@@ -135,24 +137,39 @@ class Creation {
   }
 
   // Those of host paths.
-  absl::Status BindMounts(const std::vector<std::string>& names) {
-    for (size_t i = 0; i < names.size(); ++i) {
+  absl::Status BindMounts(ContainerSpecInput* input) {
+    for (size_t i = 0; i < input->mount_names.size(); ++i) {
       const MountConfig& mount = config_.mounts(static_cast<int>(i));
-      if (mount.image().empty()) RETURN_IF_ERROR(BindHostPath(mount, names[i]));
+      if (!mount.image().empty()) continue;
+      ASSIGN_OR_RETURN(const bool holds_mounts, BindHostPath(mount, input->mount_names[i]), "mount of ",
+                       mount.host_path());
+      if (holds_mounts) input->holding_mounts.insert(i);
     }
     return absl::OkStatus();
   }
 
-  absl::Status BindHostPath(const MountConfig& mount, const std::string& name) {
+  // Who makes the files that the guest asks for.
+  absl::StatusOr<std::vector<FileMaker>> FileMakers() const {
+    std::vector<FileMaker> makers;
+    for (const pid_t pid : guest_.vm->Pids()) {
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat("/proc/", pid, "/status"), 64 << 10));
+      ASSIGN_OR_RETURN(makers.emplace_back(), ReadFileMaker(text));
+    }
+    return makers;
+  }
+
+  // True if there are mounts below it.
+  absl::StatusOr<bool> BindHostPath(const MountConfig& mount, const std::string& name) {
     const Sandbox& sandbox = *container_->sandbox();
     if (!sandbox.handler()->hypervisor->capabilities().shared_folder) {
       return absl::UnimplementedError(absl::StrCat("mounts: the driver of runtime handler \"", sandbox.handler_name(),
                                                    "\" can't share folders with the guest"));
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
-    RETURN_IF_ERROR(MakeMissing(mount.host_path()), "mount of ", mount.host_path());
-    RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount)), "mount of ", mount.host_path());
-    return absl::OkStatus();
+    RETURN_IF_ERROR(MakeMissing(mount.host_path()));
+    ASSIGN_OR_RETURN(const std::vector<FileMaker> makers, FileMakers());
+    RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount), MountOwners(mount, makers)));
+    return shared.HoldsMounts(name);
   }
 
   // They see the process as it would be, and may change what it is made of.
@@ -211,7 +228,7 @@ class Creation {
     input.agent = ToAgentKind(sandbox.record().agent());
     RETURN_IF_ERROR(AskHooks(input));
     input.mount_names = MountNames();
-    RETURN_IF_ERROR(BindMounts(input.mount_names));
+    RETURN_IF_ERROR(BindMounts(&input));
     ASSIGN_OR_RETURN(input.volume_disks, AttachImageVolumes(context_, *container_, *guest_.vm));
     return BuildCreateContainer(input);
   }

@@ -123,7 +123,10 @@ absl::Status PodManagerImpl::NetworkReady() { return context_.network.Ready(); }
 std::vector<RuntimeHandlerInfo> PodManagerImpl::Handlers() {
   std::vector<RuntimeHandlerInfo> infos;
   for (const auto& [name, handler] : context_.options.handlers) {
-    infos.push_back({.name = name, .recursive_read_only_mounts = handler.hypervisor->capabilities().shared_folder});
+    // The guest's own agent makes user namespaces; one with another agent says so at RunPodSandbox.
+    infos.push_back({.name = name,
+                     .recursive_read_only_mounts = handler.hypervisor->capabilities().shared_folder,
+                     .user_namespaces = true});
   }
   return infos;
 }

@@ -46,9 +46,6 @@ absl::Status ValidateSandboxConfig(const SandboxConfig& config) {
         "namespaces.network NODE: a pod in a VM can't share the node's network; run it with another runtime handler, "
         "or without hostNetwork");
   }
-  if (config.namespaces().user_namespace()) {
-    return absl::UnimplementedError("namespaces.user: user namespaces are not supported in a VM's guest yet");
-  }
   return absl::OkStatus();
 }
 

@@ -35,7 +35,6 @@ TEST(ValidateSandboxTest, RefusesByField) {
       {[](SandboxConfig& c) { (*c.mutable_annotations())["kubernetes.io/egress-bandwidth"] = "fast"; },
        StatusCode::kInvalidArgument, "egress-bandwidth"},
       {[](SandboxConfig& c) { c.mutable_namespaces()->set_network(NODE); }, StatusCode::kUnimplemented, "network"},
-      {[](SandboxConfig& c) { c.mutable_namespaces()->set_user_namespace(true); }, StatusCode::kUnimplemented, "user"},
   };
   EXPECT_OK(ValidateSandboxConfig(Pod()));
   for (const Case& test : cases) {

@@ -10,12 +10,15 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/atomic_file.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 #include "storage/content/durable_file.h"
 
 namespace podvisor {
 namespace {
+
+constexpr size_t kMaxMountInfo = 64 << 20;
 
 absl::Status CheckName(const std::string& name) {
   if (name.empty() || name == "." || name == ".." || absl::StrContains(name, '/') || absl::StrContains(name, '\0') ||
@@ -48,6 +51,21 @@ absl::Status SetAttributes(const UniqueFd& tree, unsigned int recursive, uint64_
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) != 0)
     return ErrnoStatus(errno, "mount_setattr");
   return absl::OkStatus();
+}
+
+// Files of a guest's container root are the host's root's on the disk, without the host's root being it anywhere else.
+absl::Status MapOwners(const UniqueFd& tree, const IdMappings& owners) {
+  if (owners.uids.empty() && owners.gids.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const UniqueFd user_namespace, MakeUserNamespace(owners));
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace.get());
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) == 0)
+    return absl::OkStatus();
+  return Prefix(ErrnoStatus(errno, "mount_setattr"),
+                "map the owners of its files (the kernel must be able to for its file system, and for those mounted "
+                "below: ext4, xfs and btrfs from Linux 5.15 on, tmpfs from 6.3 on; use such a volume, or a pod without "
+                "a user namespace)");
 }
 
 absl::Status Attach(const UniqueFd& tree, const std::string& target) {
@@ -92,7 +110,15 @@ absl::Status SharedFolder::Create() {
   return Prefix(Attach(tree, path_), "shared folder");
 }
 
-absl::Status SharedFolder::Bind(const std::string& host_path, const std::string& name, MountAccess access) {
+absl::StatusOr<bool> SharedFolder::HoldsMounts(const std::string& name) const {
+  RETURN_IF_ERROR(CheckName(name), "shared folder ", path_);
+  ASSIGN_OR_RETURN(const std::string mounts, ReadFile("/proc/self/mountinfo", kMaxMountInfo), "shared folder ", path_);
+  // By the path's end: its beginning may be a link or have escapes there.
+  return absl::StrContains(mounts, absl::StrCat(path_.substr(path_.rfind('/')), "/", name, "/"));
+}
+
+absl::Status SharedFolder::Bind(const std::string& host_path, const std::string& name, MountAccess access,
+                                const IdMappings& owners) {
   RETURN_IF_ERROR(CheckName(name), "shared folder ", path_);
   const std::string target = absl::StrCat(path_, "/", name);
   const std::string what = absl::StrCat("shared folder: bind ", host_path, " at ", target);
@@ -106,6 +132,7 @@ absl::Status SharedFolder::Bind(const std::string& host_path, const std::string&
   // Slaves: what is mounted below the host path later is seen here, but unmounting here never unmounts there. (Attached
   // to a shared mount, they become shared as well and pass all on to the VMM's name space.)
   RETURN_IF_ERROR(SetAttributes(tree, AT_RECURSIVE, 0, MS_SLAVE), what);
+  RETURN_IF_ERROR(MapOwners(tree, owners), what);
   switch (access) {
     case MountAccess::kReadWrite:
       break;

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/user_namespace.h"
 
 namespace podvisor {
 
@@ -26,10 +27,18 @@ class SharedFolder {
   // Idempotent.
   absl::Status Create();
 
+  // Whether anything is mounted below what is bound at `name`.
+  absl::StatusOr<bool> HoldsMounts(const std::string& name) const;
+
   // Binds `host_path` (file, folder, socket or device; symlinks are resolved; with the mounts below it, those made
   // later too) at `name`, one path component. Idempotent for the same name. kNotFound if the host path does not exist,
   // kFailedPrecondition before Create(). Read-only is enforced here, on the host.
-  absl::Status Bind(const std::string& host_path, const std::string& name, MountAccess access);
+  //
+  // `owners`: the VMM sees a file of the owner `inside` as one of `outside`, and what it makes for `outside` belongs to
+  // `inside` on the disk; that goes for mounts below as well, save for those that are made later. Empty: as they are.
+  // kInvalidArgument if a file system can't be mapped.
+  absl::Status Bind(const std::string& host_path, const std::string& name, MountAccess access,
+                    const IdMappings& owners = {});
 
   // Success if it is not bound.
   absl::Status Unbind(const std::string& name);

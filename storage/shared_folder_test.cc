@@ -112,6 +112,56 @@ TEST_F(SharedFolderTest, Access) {
   EXPECT_EQ(WriteErrno(host_ + "/below/file"), 0);
 }
 
+TEST_F(SharedFolderTest, TellsOfMountsBelow) {
+  SharedFolder folder(path_);
+  ASSERT_OK(folder.Create());
+  ASSERT_OK(folder.Bind(host_, "plain", MountAccess::kReadOnly));
+  EXPECT_EQ(folder.HoldsMounts("plain").value_or(!false), false);
+  ASSERT_EQ(::mount("tmpfs", (host_ + "/below").c_str(), "tmpfs", 0, nullptr), 0);
+  ASSERT_OK(folder.Bind(host_ + "/below", "below", MountAccess::kReadOnly));
+  EXPECT_EQ(folder.HoldsMounts("below").value_or(!false), false);
+  EXPECT_EQ(folder.HoldsMounts("plain").value_or(!true), true) << "it has come along";
+  EXPECT_EQ(folder.HoldsMounts("pla").value_or(!false), false);
+}
+
+struct stat Stat(const std::string& path) {
+  struct stat info = {};
+  EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+  return info;
+}
+
+TEST_F(SharedFolderTest, OwnersAreMapped) {
+  ASSERT_EQ(::mount("tmpfs", (host_ + "/below").c_str(), "tmpfs", 0, nullptr), 0);
+  Write(host_ + "/below/file", "x");
+  ASSERT_EQ(::chown((host_ + "/below/file").c_str(), 33, 44), 0);
+  SharedFolder folder(path_);
+  ASSERT_OK(folder.Create());
+  const IdMappings owners = {{{0, 1000, 100}, {5000, 0, 1}}, {{0, 2000, 100}, {5000, 0, 1}}};
+  const absl::Status bound = folder.Bind(host_, "mapped", MountAccess::kReadWrite, owners);
+  if (absl::IsInvalidArgument(bound)) GTEST_SKIP() << bound;
+  ASSERT_OK(bound);
+  EXPECT_EQ(Stat(path_ + "/mapped/file").st_uid, 1000u);
+  EXPECT_EQ(Stat(path_ + "/mapped/below/file").st_uid, 1033u);
+  EXPECT_EQ(Stat(path_ + "/mapped/below/file").st_gid, 2044u);
+  // As a VMM does that serves the guest's root.
+  Write(path_ + "/mapped/new", "x");
+  ASSERT_EQ(::chown((path_ + "/mapped/new").c_str(), 1000, 2000), 0);
+  EXPECT_EQ(Stat(host_ + "/new").st_uid, 0u);
+  EXPECT_EQ(Stat(host_ + "/new").st_gid, 0u);
+  EXPECT_EQ(Stat(host_ + "/file").st_uid, 0u);
+}
+
+TEST_F(SharedFolderTest, OwnersThatCantBeMappedAreAnErrorThatNamesTheMount) {
+  SharedFolder folder(path_);
+  ASSERT_OK(folder.Create());
+  const IdMappings owners = {{{0, 1000, 100}}, {{0, 1000, 100}}};
+  EXPECT_THAT(folder.Bind("/proc", "proc", MountAccess::kReadWrite, owners),
+              StatusIs(StatusCode::kInvalidArgument, "bind /proc at"));
+  EXPECT_THAT(folder.Bind("/proc", "proc", MountAccess::kReadWrite, owners),
+              StatusIs(StatusCode::kInvalidArgument, "map the owners of its files"));
+  EXPECT_NE(::access((path_ + "/proc").c_str(), F_OK), 0);
+}
+
 TEST_F(SharedFolderTest, HostMountsAppearAndOursNeverUnmountThem) {
   SharedFolder folder(path_);
   ASSERT_OK(folder.Create());

@@ -16,8 +16,8 @@ Agent::Agent(Role role, std::unique_ptr<CgroupTree> cgroups)
     : role(role),
       uevents(loop),
       cgroup_tree(std::move(cgroups)),
-      containers(loop, uevents, cgroup_tree.get(), sysctls),
-      sandbox(uevents),
+      containers(loop, uevents, cgroup_tree.get(), sysctls, namespaces.users()),
+      sandbox(uevents, namespaces.users()),
       ports(loop),
       server(loop, dispatcher) {
   AddHealthService(*this);
@@ -42,13 +42,15 @@ void Agent::Destroy(std::function<void()> done) {
 
 void Agent::Blank() {
   ports.CloseAll();
-  sysctls.Restore();  // while interfaces have the names that are in them
+  sysctls.Restore(namespaces.users().root_uid);  // while interfaces have the names that are in them
   sandbox.Destroy();
   if (!network_originals.links.empty() || network_originals.routes_changed) {
     absl::StatusOr<Network> network = Network::Open(network_originals);
     const absl::Status status = network.ok() ? network->Restore() : network.status();
     if (!status.ok()) Log(status.message());
   }
+  if (const absl::Status status = namespaces.Leave(); !status.ok())
+    Log("leave the pod's namespaces: ", status.message());
   if (cgroup_tree != nullptr) {
     if (const absl::Status status = cgroup_tree->Reset(); !status.ok()) Log(status.message());
   }

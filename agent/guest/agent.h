@@ -11,6 +11,7 @@
 #include "agent/guest/call.h"
 #include "agent/guest/loop.h"
 #include "agent/guest/network/network.h"
+#include "agent/guest/pod_namespaces.h"
 #include "agent/guest/runtime/cgroup.h"
 #include "agent/guest/runtime/containers.h"
 #include "agent/guest/sandbox.h"
@@ -48,6 +49,7 @@ struct Agent {
   std::unique_ptr<CgroupTree> cgroup_tree;
   Sysctls sysctls;
   NetworkOriginals network_originals;
+  PodNamespaces namespaces;
   Containers containers;
   Sandbox sandbox;
   Ports ports;

@@ -31,6 +31,7 @@ struct Pod {
   std::string mac;
   std::string address;
   std::string gateway;
+  bool own_users = false;
 };
 
 const Pod kFirst{.id = "1111111111111111111111111111111111111111111111111111111111111111",
@@ -77,6 +78,12 @@ class BlankStateTest : public testing::Test {
     (*request.mutable_sysctls())["net.ipv4.ip_unprivileged_port_start"] = pod.id == kFirst.id ? "11" : "22";
     request.set_shm_bytes(pod.id == kFirst.id ? 8 << 20 : 16 << 20);
     request.set_entropy(std::string(64, 'e'));
+    if (pod.own_users) {
+      for (auto* mappings : {request.mutable_uid_mappings(), request.mutable_gid_mappings()}) {
+        mappings->Add()->set_hostid(100'000);
+        mappings->Mutable(0)->set_size(65'536);
+      }
+    }
     v1::Empty empty;
     return agent_->client().Call(kExtension, "ConfigureSandbox", request, &empty);
   }
@@ -180,6 +187,23 @@ TEST_F(BlankStateTest, NothingOfAPodRemains) {
                             HasSubstr("02:00:00:00:00:22"), HasSubstr("16384 ")));
   EXPECT_THAT(second, AllOf(Not(HasSubstr("first")), Not(HasSubstr("192.0.2.")), Not(HasSubstr("00:11")),
                             Not(HasSubstr("1111111"))));
+  ASSERT_OK(Destroy());
+  EXPECT_EQ(Fingerprint(), before);
+}
+
+TEST_F(BlankStateTest, NothingOfAPodWithUsersOfItsOwnRemains) {
+  const std::string before = Fingerprint();
+  Pod pod = kFirst;
+  pod.own_users = true;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(Configure(pod));
+    EXPECT_THAT(Run("c1", kLook), AllOf(HasSubstr("first-pod"), HasSubstr("192.0.2.11/24"), HasSubstr("via 192.0.2.1"),
+                                        HasSubstr("02:00:00:00:00:11")));
+    ASSERT_OK(Destroy());
+    EXPECT_EQ(Fingerprint(), before);
+  }
+  ASSERT_OK(Configure(kSecond));
+  EXPECT_THAT(Run("c1", kLook), AllOf(HasSubstr("198.51.100.22/24"), Not(HasSubstr("192.0.2."))));
   ASSERT_OK(Destroy());
   EXPECT_EQ(Fingerprint(), before);
 }

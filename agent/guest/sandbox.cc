@@ -34,7 +34,7 @@ void UnmountBelow(const std::string& folder) {
 absl::Status Sandbox::MountShm(uint64_t bytes) {
   if (bytes == shm_bytes_) return absl::OkStatus();
   const std::string path = absl::StrCat(kSandboxFolder, "/shm");
-  const std::string data = absl::StrCat("mode=1777,size=", bytes);
+  const std::string data = absl::StrCat("mode=1777,size=", bytes, ",uid=", users_.root_uid, ",gid=", users_.root_gid);
   RETURN_IF_ERROR(MakeFolders(path));
   const unsigned long flags =
       MS_NOSUID | MS_NODEV | MS_NOEXEC | (shm_bytes_ != 0 ? static_cast<unsigned long>(MS_REMOUNT) : 0ul);
@@ -49,14 +49,19 @@ absl::Status Sandbox::MountShm(uint64_t bytes) {
 absl::Status Sandbox::WriteFile(const std::string& name, const std::string& text) {
   const auto written = files_.find(name);
   if (written != files_.end() && written->second == text) return absl::OkStatus();
-  RETURN_IF_ERROR(ReplaceTextFile(absl::StrCat(kSandboxFolder, "/", name), text, 0644));
+  const std::string path = absl::StrCat(kSandboxFolder, "/", name);
+  RETURN_IF_ERROR(ReplaceTextFile(path, text, 0644));
+  RETURN_IF_ERROR(GiveToRoot(users_, path));
   files_[name] = text;
   return absl::OkStatus();
 }
 
 absl::Status Sandbox::WriteFiles(const grpc::CreateSandboxRequest& request, const SandboxFiles& files) {
   RETURN_IF_ERROR(MakeFolders(kSandboxFolder));
-  if (!created_) RETURN_IF_ERROR(identity_.Assume(request.sandbox_id()), "identity");
+  if (!created_) {
+    RETURN_IF_ERROR(identity_.Assume(request.sandbox_id()), "identity");
+    for (const char* file : {kBootIdFile, kMachineIdFile}) RETURN_IF_ERROR(GiveToRoot(users_, file));
+  }
   if (!request.hostname().empty()) {
     RETURN_IF_ERROR(identity_.SetHostname(request.hostname()));
     RETURN_IF_ERROR(WriteFile("hostname", request.hostname() + "\n"));
@@ -89,6 +94,7 @@ void Sandbox::Create(const grpc::CreateSandboxRequest& request, const SandboxFil
   const bool again = std::exchange(created_, true);
   id_ = request.sandbox_id();
   if (again) return done(absl::OkStatus());
+  mounts_->SetUsers(users_);
   MountStorages(uevents_, request.storages(), mounts_, [this, done = std::move(done)](const absl::Status& status) {
     if (status.ok()) return done(status);
     Destroy();

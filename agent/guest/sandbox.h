@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "agent/guest/folders.h"
 #include "agent/guest/identity.h"
+#include "agent/guest/launch/pod_users.h"
 #include "agent/guest/storages/storages.h"
 #include "agent/guest/uevents.h"
 #include "third_party/wire/agent.pb.h"
@@ -25,7 +26,8 @@ struct SandboxFiles {
 
 class Sandbox {
  public:
-  explicit Sandbox(Uevents& uevents) : uevents_(uevents) {}
+  // `users` are those that the pod has when Create() is called; borrowed.
+  Sandbox(Uevents& uevents, const PodUsers& users) : uevents_(uevents), users_(users) {}
 
   // What Create() says first of an id.
   absl::Status CheckId(const std::string& id) const;
@@ -44,6 +46,7 @@ class Sandbox {
   absl::Status MountShm(uint64_t bytes);
 
   Uevents& uevents_;
+  const PodUsers& users_;
   bool created_ = false;
   std::string id_;
   Identity identity_;

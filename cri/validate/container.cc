@@ -41,6 +41,9 @@ absl::Status ValidateIdMappings(const Field& field,
                                 const ::google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings) {
   for (int i = 0; i < mappings.size(); ++i) {
     if (mappings[i].length() == 0) return (field[i] / "length").Error("must be at least 1");
+    for (const uint64_t first : {mappings[i].host_id(), mappings[i].container_id()}) {
+      if (first + mappings[i].length() > 0xffffffffULL) return field[i].Error("must end below 4294967295");
+    }
   }
   return absl::OkStatus();
 }
@@ -66,6 +69,9 @@ absl::Status ValidateMount(const Field& field, const v1::Mount& mount) {
   }
   RETURN_IF_ERROR(ValidateIdMappings(field / "uidMappings", mount.uidmappings()));
   RETURN_IF_ERROR(ValidateIdMappings(field / "gidMappings", mount.gidmappings()));
+  if (mount.uidmappings().empty() != mount.gidmappings().empty()) {
+    return (field / "uidMappings").Error("must be given with gidMappings, or neither");
+  }
   if (mount.has_image() && !mount.image().image().empty()) return ValidateImageMount(field, mount);
   if (!mount.image_sub_path().empty()) return (field / "image_sub_path").Error("needs image");
   return AbsolutePath(field / "host_path", mount.host_path());

@@ -116,6 +116,14 @@ INSTANTIATE_TEST_SUITE_P(
            c.mutable_mounts(0)->set_propagation(v1::PROPAGATION_BIDIRECTIONAL);
          },
          "config.mounts[0].recursive_read_only: needs propagation PRIVATE"},
+        {"MappedUsersOnly", [](Config& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); },
+         "config.mounts[0].uidMappings: must be given with gidMappings"},
+        {"MappedTooFar",
+         [](Config& c) {
+           c.mutable_mounts(0)->add_gidmappings()->set_length(2);
+           c.mutable_mounts(0)->mutable_gidmappings(0)->set_host_id(0xfffffffe);
+         },
+         "config.mounts[0].gidMappings[0]: must end below 4294967295"},
         {"WritableImageVolume",
          [](Config& c) {
            c.mutable_mounts(0)->clear_host_path();

@@ -14,6 +14,7 @@
 #include "podmanager/spec/process_spec.h"
 #include "podmanager/spec/resources_spec.h"
 #include "podmanager/spec/seccomp.h"
+#include "podmanager/spec/user_mappings.h"
 
 namespace podvisor {
 namespace {
@@ -60,8 +61,10 @@ absl::Status CheckDevices(const ContainerConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNamespaces(const ContainerConfig& config, AgentKind agent) {
-  if (config.namespaces().user_namespace()) return absl::UnimplementedError("user namespaces are not supported");
+absl::Status CheckNamespaces(const ContainerConfig& config, const SandboxConfig& sandbox, AgentKind agent) {
+  RETURN_IF_ERROR(CheckUserNamespace(config.namespaces(), sandbox.namespaces()));
+  if (config.namespaces().user_namespace() && agent == AgentKind::kPlainKata)
+    return absl::UnimplementedError("userns_options: a stock Kata agent knows no user namespaces");
   if (config.namespaces().pid() == TARGET && agent == AgentKind::kPlainKata)
     return absl::UnimplementedError(absl::StrCat("pid namespace of container ", config.namespaces().target_id(),
                                                  ": a stock Kata agent can't join another container's"));
@@ -102,8 +105,15 @@ absl::Status BuildLinux(const ContainerSpecInput& input, const grpc::LinuxCapabi
   // The agent puts the pod's own ipc and uts namespaces in place of these; it makes the pid namespace by itself, and a
   // stock Kata agent fails to exec where the spec names one. The network is the VM's.
   for (const char* type : {"mount", "ipc", "uts"}) linux->add_namespaces()->set_type(type);
-  // Kata's runtime takes it out before its agent sees the spec.
-  if (input.agent == AgentKind::kPodvisor && !config.privileged()) linux->add_namespaces()->set_type("cgroup");
+  // Kata's runtime takes it out before its agent sees the spec. The root of a user namespace can mount no other.
+  const bool own_users = config.namespaces().user_namespace();
+  if (input.agent == AgentKind::kPodvisor && (own_users || !config.privileged()))
+    linux->add_namespaces()->set_type("cgroup");
+  if (own_users) {
+    linux->add_namespaces()->set_type("user");
+    CopyMappings(config.namespaces().uids(), linux->mutable_uidmappings());
+    CopyMappings(config.namespaces().gids(), linux->mutable_gidmappings());
+  }
   if (config.namespaces().pid() == TARGET) {
     grpc::LinuxNamespace& pid = *linux->add_namespaces();
     pid.set_type("pid");
@@ -129,7 +139,7 @@ absl::StatusOr<grpc::CreateContainerRequest> BuildCreateContainer(const Containe
   const ContainerConfig& config = *input.config;
   if (config.privileged() && !input.sandbox->privileged())
     return absl::InvalidArgumentError("privileged container in a sandbox that is not privileged");
-  RETURN_IF_ERROR(CheckNamespaces(config, input.agent));
+  RETURN_IF_ERROR(CheckNamespaces(config, *input.sandbox, input.agent));
   RETURN_IF_ERROR(CheckDevices(config));
 
   grpc::CreateContainerRequest request;

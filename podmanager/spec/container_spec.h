@@ -4,6 +4,7 @@
 #define PODVISOR_PODMANAGER_SPEC_CONTAINER_SPEC_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ struct ContainerSpecInput {
   // One per ContainerConfig::mounts, in their order: the name given to SharedFolder::Bind(), or, if it begins with '/',
   // a path in the guest.
   std::vector<std::string> mount_names;
+  // Of these, by place: host paths with mounts below.
+  std::set<size_t> holding_mounts;
   // Image volumes: the disk of each, by its place among the mounts. Its mount name is the path in the guest, with the
   // sub path.
   std::map<size_t, GuestDisk> volume_disks;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/atomic_file.h"
 #include "base/status_matchers.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace podvisor {
@@ -340,8 +341,79 @@ TEST_F(ContainerSpecTest, Namespaces) {
   EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kMissing, "container c0"));
   input_.agent = AgentKind::kPodvisor;
   config_.mutable_namespaces()->set_pid(CONTAINER);
-  config_.mutable_namespaces()->set_user_namespace(true);
-  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kMissing, "user namespaces"));
+}
+
+Namespaces Mapped(uint32_t host_id, uint32_t length) {
+  Namespaces namespaces;
+  namespaces.set_user_namespace(true);
+  for (auto* list : {namespaces.mutable_uids(), namespaces.mutable_gids()}) {
+    IdMapping* mapping = list->Add();
+    mapping->set_host_id(host_id);
+    mapping->set_length(length);
+  }
+  return namespaces;
+}
+
+std::vector<std::string> NamespaceTypes(const grpc::CreateContainerRequest& request) {
+  std::vector<std::string> types;
+  for (const grpc::LinuxNamespace& entry : request.oci().linux().namespaces()) types.push_back(entry.type());
+  return types;
+}
+
+TEST_F(ContainerSpecTest, UserNamespace) {
+  *sandbox_.mutable_namespaces() = Mapped(65536, 4096);
+  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kInvalid, "has to ask for the same one"));
+  *config_.mutable_namespaces() = Mapped(65536, 4096);
+  grpc::CreateContainerRequest request = Build();
+  EXPECT_THAT(NamespaceTypes(request), testing::IsSupersetOf({"user", "cgroup", "mount"}));
+  for (const auto* mappings : {&request.oci().linux().uidmappings(), &request.oci().linux().gidmappings()}) {
+    ASSERT_EQ(mappings->size(), 1);
+    EXPECT_EQ((*mappings)[0].hostid(), 65536u);
+    EXPECT_EQ((*mappings)[0].containerid(), 0u);
+    EXPECT_EQ((*mappings)[0].size(), 4096u);
+  }
+  EXPECT_THAT(List(FindMount(request, "/dev/pts")->options()), testing::Contains("gid=5"));
+  *config_.mutable_namespaces() = Mapped(65536, 4095);
+  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kInvalid, "differ from the sandbox's"));
+  *config_.mutable_namespaces() = *sandbox_.mutable_namespaces() = Mapped(65536, 5);
+  EXPECT_THAT(List(FindMount(Build(), "/dev/pts")->options()), testing::Contains("gid=0")) << "5 is nobody there";
+  config_.set_privileged(true);
+  sandbox_.set_privileged(true);
+  EXPECT_THAT(NamespaceTypes(Build()), testing::Contains("cgroup")) << "else it could mount no cgroup file system";
+  input_.agent = AgentKind::kPlainKata;
+  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kMissing, "stock Kata agent"));
+  input_.agent = AgentKind::kPodvisor;
+  sandbox_.clear_namespaces();
+  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kInvalid, "no user namespace"));
+}
+
+TEST_F(ContainerSpecTest, MappedMounts) {
+  Mount("/data", "m0");
+  config_.mutable_mounts(0)->add_uid_mappings()->set_length(7);  // done on the host
+  config_.mutable_mounts(0)->add_gid_mappings()->set_length(7);
+  EXPECT_THAT(List(FindMount(Build(), "/data")->options()), ElementsAre("rbind", "rprivate", "rw"));
+  *sandbox_.mutable_namespaces() = *config_.mutable_namespaces() = Mapped(65536, 4096);
+  config_.mutable_mounts(0)->clear_host_path();
+  config_.mutable_mounts(0)->set_image("data");
+  EXPECT_THAT(BuildCreateContainer(input_), StatusIs(kInvalid, "mount 0 at /data: uid_mappings"));
+  *config_.mutable_mounts(0)->mutable_uid_mappings() = sandbox_.namespaces().uids();
+  *config_.mutable_mounts(0)->mutable_gid_mappings() = sandbox_.namespaces().gids();
+  Build();
+}
+
+// As one mount of the guest's, its flag would be for all of it.
+TEST_F(ContainerSpecTest, ReadOnlyAboveOtherMountsIsTheHosts) {
+  Mount("/plain", "m0", PRIVATE, true);
+  Mount("/holds", "m1", PRIVATE, true);
+  Mount("/slave", "m2", HOST_TO_CONTAINER, true);
+  Mount("/sealed", "m3", PRIVATE, true);
+  config_.mutable_mounts(3)->set_recursive_read_only(true);
+  input_.holding_mounts = {1, 3};
+  const grpc::CreateContainerRequest request = Build();
+  EXPECT_THAT(List(FindMount(request, "/plain")->options()), ElementsAre("rbind", "rprivate", "ro"));
+  EXPECT_THAT(List(FindMount(request, "/holds")->options()), ElementsAre("rbind", "rprivate", "rw"));
+  EXPECT_THAT(List(FindMount(request, "/slave")->options()), ElementsAre("rbind", "rslave", "rw"));
+  EXPECT_THAT(List(FindMount(request, "/sealed")->options()), ElementsAre("rbind", "rprivate", "rro"));
 }
 
 TEST_F(ContainerSpecTest, HostDevicesAreRefused) {

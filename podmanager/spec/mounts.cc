@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "podmanager/spec/guest_paths.h"
+#include "podmanager/spec/user_mappings.h"
 
 namespace podvisor {
 namespace {
@@ -33,6 +34,14 @@ absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view
   return clean;
 }
 
+// tty's group, where the container has so many.
+std::string TerminalGroup(const Namespaces& namespaces) {
+  constexpr uint32_t kTty = 5;
+  const bool mapped =
+      !namespaces.user_namespace() || (namespaces.gids_size() > 0 && namespaces.gids(0).length() > kTty);
+  return absl::StrCat("gid=", mapped ? kTty : 0);
+}
+
 std::vector<grpc::Mount> DefaultMounts(const ContainerConfig& config) {
   const std::string access = config.privileged() ? "rw" : "ro";
   // The pod's own files follow the root file system in being read-only, as with containerd.
@@ -41,7 +50,7 @@ std::vector<grpc::Mount> DefaultMounts(const ContainerConfig& config) {
       MakeMount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
       MakeMount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
       MakeMount("/dev/pts", "devpts", "devpts",
-                {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+                {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", TerminalGroup(config.namespaces())}),
       MakeMount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       MakeMount("/dev/shm", "bind", kGuestShm, {"rbind"}),
       MakeMount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}),
@@ -53,7 +62,12 @@ std::vector<grpc::Mount> DefaultMounts(const ContainerConfig& config) {
   return mounts;
 }
 
-absl::StatusOr<std::vector<std::string>> BindOptions(const MountConfig& mount) {
+// Read-only but for what is mounted below: the guest has one mount of it all, so the host keeps those who write out.
+bool IsSealedByHost(const MountConfig& mount, bool holds_mounts) {
+  return mount.image().empty() && (holds_mounts || mount.propagation() == HOST_TO_CONTAINER);
+}
+
+absl::StatusOr<std::vector<std::string>> BindOptions(const MountConfig& mount, bool holds_mounts) {
   std::vector<std::string> options = {"rbind"};
   switch (mount.propagation()) {
     case PRIVATE:
@@ -69,15 +83,13 @@ absl::StatusOr<std::vector<std::string>> BindOptions(const MountConfig& mount) {
     default:
       return absl::InvalidArgumentError(absl::StrCat("unknown propagation ", mount.propagation()));
   }
-  if (mount.uid_mappings_size() > 0 || mount.gid_mappings_size() > 0)
-    return absl::UnimplementedError("id-mapped mounts are not supported");
   if (mount.recursive_read_only()) {
     if (!mount.readonly()) return absl::InvalidArgumentError("recursive_read_only without readonly");
     if (mount.propagation() != PRIVATE)
       return absl::InvalidArgumentError("recursive_read_only needs private propagation");
     options.push_back("rro");
   } else {
-    options.push_back(mount.readonly() ? "ro" : "rw");
+    options.push_back(mount.readonly() && !IsSealedByHost(mount, holds_mounts) ? "ro" : "rw");
   }
   return options;
 }
@@ -98,7 +110,14 @@ absl::StatusOr<std::map<std::string, grpc::Mount>> ConfigMounts(const ContainerS
     if (name.empty())
       return absl::InvalidArgumentError(
           absl::StrCat("mount ", i, " at ", destination, ": neither host_path nor image"));
-    ASSIGN_OR_RETURN(std::vector<std::string> options, BindOptions(mount), "mount ", i, " at ", destination);
+    // Host paths are mapped on the host, images in the guest, where they are the container's own like its root.
+    if (!mount.image().empty() && (mount.uid_mappings_size() > 0 || mount.gid_mappings_size() > 0) &&
+        !SameMappings(input.sandbox->namespaces(), mount.uid_mappings(), mount.gid_mappings()))
+      return absl::InvalidArgumentError(absl::StrCat(
+          "mount ", i, " at ", destination, ": uid_mappings and gid_mappings of an image differ from the pod's"));
+    ASSIGN_OR_RETURN(std::vector<std::string> options,
+                     BindOptions(mount, input.holding_mounts.count(static_cast<size_t>(i)) > 0), "mount ", i, " at ",
+                     destination);
     const std::string source = absl::StartsWith(name, "/") ? name : GuestSharedPath(name);
     mounts[destination] = MakeMount(destination, "bind", source, options);
   }

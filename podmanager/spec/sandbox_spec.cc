@@ -17,6 +17,7 @@
 #include "base/status_macros.h"
 #include "podmanager/spec/guest_paths.h"
 #include "podmanager/spec/sysctls.h"
+#include "podmanager/spec/user_mappings.h"
 
 namespace podvisor {
 namespace {
@@ -210,6 +211,8 @@ absl::StatusOr<agent::v1::ConfigureSandboxRequest> BuildConfigureSandbox(const S
   request.set_entropy(input.entropy);
   ASSIGN_OR_RETURN(*request.mutable_sysctls(), PodSysctls(*input.config), "sandbox ", input.sandbox_id);
   request.set_shm_bytes(input.shm_bytes);
+  CopyMappings(input.config->namespaces().uids(), request.mutable_uid_mappings());
+  CopyMappings(input.config->namespaces().gids(), request.mutable_gid_mappings());
   for (std::string& line : HostsLines(input)) request.add_hosts(std::move(line));
   return request;
 }

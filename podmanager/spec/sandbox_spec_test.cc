@@ -118,6 +118,20 @@ TEST_F(SandboxSpecTest, SharedFolderByFileSystem) {
   EXPECT_THAT(BuildConfigureSandbox(input_), StatusIs(absl::StatusCode::kInternal, "nfs"));
 }
 
+TEST_F(SandboxSpecTest, UserNamespaceByItsMappings) {
+  EXPECT_EQ(Build().uid_mappings_size() + Build().gid_mappings_size(), 0);
+  config_.mutable_namespaces()->set_user_namespace(true);
+  IdMapping* mapping = config_.mutable_namespaces()->add_uids();
+  mapping->set_host_id(65536);
+  mapping->set_length(10);
+  *config_.mutable_namespaces()->add_gids() = *mapping;
+  const agent::v1::ConfigureSandboxRequest request = Build();
+  ASSERT_EQ(request.uid_mappings_size(), 1);
+  EXPECT_EQ(request.uid_mappings(0).hostid(), 65536u);
+  EXPECT_EQ(request.uid_mappings(0).size(), 10u);
+  EXPECT_EQ(request.gid_mappings_size(), 1);
+}
+
 TEST_F(SandboxSpecTest, SysctlsAreNamespacedOnes) {
   auto& sysctls = *config_.mutable_sysctls();
   sysctls["kernel.shm_rmid_forced"] = "1";

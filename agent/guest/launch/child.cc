@@ -27,7 +27,7 @@ namespace podvisor::guest {
 namespace {
 
 constexpr int kControlFd = 3;
-constexpr int kContainerFd = 4;  // of an exec: pidfd of the container's process
+constexpr int kSpaceFd = 4;  // of an exec: pidfd of the container's process; else: the user namespace to join
 
 bool HasNamespace(const grpc::Spec& spec, const char* type) {
   for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
@@ -37,7 +37,7 @@ bool HasNamespace(const grpc::Spec& spec, const char* type) {
 }
 
 // Descriptors 0 to 4 as above; nothing of the agent's besides.
-void ArrangeDescriptors(ChildFds fds, int container_pidfd) {
+void ArrangeDescriptors(ChildFds& fds, int space_fd) {
   // Away from the numbers that are about to be replaced.
   int standard[3];
   for (int i = 0; i < 3; ++i) {
@@ -45,13 +45,13 @@ void ArrangeDescriptors(ChildFds fds, int container_pidfd) {
     standard[i] = ::fcntl(fd, F_DUPFD_CLOEXEC, 10);
   }
   const int control = ::fcntl(fds.control.get(), F_DUPFD_CLOEXEC, 10);
-  const int container = ::fcntl(container_pidfd, F_DUPFD_CLOEXEC, 10);
+  const int space = ::fcntl(space_fd, F_DUPFD_CLOEXEC, 10);
   for (int i = 0; i < 3; ++i) ::dup2(standard[i], i);
   ::dup3(control, kControlFd, O_CLOEXEC);
   for (UniqueFd& fd : fds.standard) (void)fd.release();
   (void)fds.control.release();
-  if (container >= 0) ::dup3(container, kContainerFd, O_CLOEXEC);
-  ::close_range(container >= 0 ? kContainerFd + 1 : kContainerFd, ~0u, 0);
+  if (space >= 0) ::dup3(space, kSpaceFd, O_CLOEXEC);
+  ::close_range(space >= 0 ? kSpaceFd + 1 : kSpaceFd, ~0u, 0);
 }
 
 // What the agent ignores, and what it has blocked: it has no handlers.
@@ -62,8 +62,8 @@ void ResetSignals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-absl::Status SetSysctls(const grpc::Spec& spec) {
-  for (const auto& [name, value] : spec.linux().sysctl()) RETURN_IF_ERROR(SetSysctl(name, value));
+absl::Status SetSysctls(const grpc::Spec& spec, uid_t owner) {
+  for (const auto& [name, value] : spec.linux().sysctl()) RETURN_IF_ERROR(SetSysctl(name, value, owner));
   return absl::OkStatus();
 }
 
@@ -101,16 +101,13 @@ absl::Status SetOomScore(const grpc::Process& process) {
 }
 
 // Namespaces, root file system, terminal of a container.
-absl::Status SetUpContainer(const LaunchRequest& request, std::optional<Terminal>* terminal) {
+absl::Status SetUpContainer(const LaunchRequest& request, const RootfsPlan& plan, std::optional<Terminal>* terminal) {
   const grpc::Spec& spec = *request.spec;
-  RETURN_IF_ERROR(EnterNamespacePaths(spec));
   if (HasNamespace(spec, "cgroup") && ::unshare(CLONE_NEWCGROUP) != 0) {
     return ErrnoStatus(errno, "new cgroup namespace");
   }
   RETURN_IF_ERROR(SetHostname(spec.hostname()));
-  RETURN_IF_ERROR(SetSysctls(spec));
-  RETURN_IF_ERROR(SetOomScore(*request.process));
-  RETURN_IF_ERROR(EnterRootfs(spec));
+  RETURN_IF_ERROR(EnterRootfs(spec, plan));
   if (request.process->terminal()) {
     ASSIGN_OR_RETURN(*terminal, OpenTerminal(request.process->consolesize()));
     RETURN_IF_ERROR(BindConsole(**terminal));
@@ -120,13 +117,22 @@ absl::Status SetUpContainer(const LaunchRequest& request, std::optional<Terminal
   return SealRootfs(spec);
 }
 
+// What takes rights that a user namespace has not: pipes that are its root's, limits above the agent's own.
+absl::Status PrepareForUserNamespace(const LaunchRequest& request) {
+  for (int fd = 0; fd <= 2; ++fd) GiveToRoot(request.users, fd);
+  return ApplyRlimits(*request.process);
+}
+
 absl::Status JoinContainer(const LaunchRequest& request, std::optional<Terminal>* terminal) {
   RETURN_IF_ERROR(SetOomScore(*request.process));
+  const bool mapped = request.users.AreMapped();
+  if (mapped) RETURN_IF_ERROR(PrepareForUserNamespace(request));
   const int spaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
-  if (::setns(kContainerFd, spaces) != 0) {
+  if (::setns(kSpaceFd, mapped ? spaces | CLONE_NEWUSER : spaces) != 0) {
     if (errno == ESRCH) return absl::FailedPreconditionError("the container's process has exited");
     return ErrnoStatus(errno, "join the container's namespaces");
   }
+  if (mapped) RETURN_IF_ERROR(BecomeRoot());
   if (request.process->terminal()) {
     ASSIGN_OR_RETURN(*terminal, OpenTerminal(request.process->consolesize()));
   }
@@ -154,13 +160,15 @@ std::vector<std::string> EnvironmentOf(const grpc::Process& process, const Resol
 }
 
 // From here to exec everything is the program's own.
-absl::Status Become(const grpc::Process& process, const SeccompFilter* filter, const Terminal* terminal) {
+absl::Status Become(const LaunchRequest& request, const Terminal* terminal) {
+  const grpc::Process& process = *request.process;
+  const SeccompFilter* const filter = request.seccomp;
   ASSIGN_OR_RETURN(const ResolvedUser user,
                    ResolveUser(process.user(), "/etc", HasHome(process) ? Home::kGiven : Home::kWanted));
   if (terminal != nullptr) RETURN_IF_ERROR(UseTerminal(*terminal));
   // So that a program may open its /dev/stdout again. Root's they are already.
   for (int fd = 0; user.uid != 0 && fd <= 2; ++fd) (void)!::fchown(fd, user.uid, static_cast<gid_t>(-1));
-  RETURN_IF_ERROR(ApplyRlimits(process));
+  if (!request.users.AreMapped()) RETURN_IF_ERROR(ApplyRlimits(process));
   // Once as root, who may see or make it where the user may not.
   RETURN_IF_ERROR(EnterFolder(process.cwd()));
   RETURN_IF_ERROR(DropBoundingSet(process.capabilities()));
@@ -178,24 +186,44 @@ absl::Status Become(const grpc::Process& process, const SeccompFilter* filter, c
   return Execute(program, args, environment);
 }
 
-absl::Status Run(const LaunchRequest& request) {
+}  // namespace
+
+absl::Status Child::Prepare() {
+  if (!std::exchange(arranged_, true)) {
+    ResetSignals();
+    ::umask(0022);
+    ArrangeDescriptors(fds_, request_.container_pidfd >= 0 ? request_.container_pidfd : request_.users.fd);
+  }
+  if (request_.container_pidfd >= 0 || std::exchange(prepared_, true)) return absl::OkStatus();
+  RETURN_IF_ERROR(EnterNamespacePaths(*request_.spec));
+  RETURN_IF_ERROR(SetSysctls(*request_.spec, request_.ipc_owner));
+  RETURN_IF_ERROR(SetOomScore(*request_.process));
+  ASSIGN_OR_RETURN(plan_, PlanRootfs(*request_.spec));
+  if (!request_.users.AreMapped()) return absl::OkStatus();
+  RETURN_IF_ERROR(PrepareForUserNamespace(request_));
+  return BecomeNamespaceRoot(kSpaceFd);
+}
+
+absl::Status Child::TryRun() {
+  RETURN_IF_ERROR(Prepare());
   ::setsid();
   std::optional<Terminal> terminal;
-  const bool is_exec = request.container_pidfd >= 0;
-  RETURN_IF_ERROR(is_exec ? JoinContainer(request, &terminal) : SetUpContainer(request, &terminal));
+  const bool is_exec = request_.container_pidfd >= 0;
+  if (is_exec) {
+    RETURN_IF_ERROR(JoinContainer(request_, &terminal));
+  } else {
+    // Owned by the user namespace: the agent could not make it.
+    if (request_.users.AreMapped() && ::unshare(CLONE_NEWNS) != 0) return ErrnoStatus(errno, "new mount namespace");
+    RETURN_IF_ERROR(SetUpContainer(request_, plan_, &terminal));
+  }
   // Nobody waits for an exec to be ready: one message less is one switch to the agent and back less.
   if (!is_exec || terminal.has_value()) SendReady(kControlFd, terminal.has_value() ? terminal->master.get() : -1);
   if (!is_exec && !AwaitStart(kControlFd)) return absl::CancelledError("never started");
-  return Become(*request.process, request.seccomp, terminal.has_value() ? &*terminal : nullptr);
+  return Become(request_, terminal.has_value() ? &*terminal : nullptr);
 }
 
-}  // namespace
-
-void RunChild(const LaunchRequest& request, ChildFds fds) {
-  ResetSignals();
-  ::umask(0022);
-  ArrangeDescriptors(std::move(fds), request.container_pidfd);
-  SendFailure(kControlFd, Run(request));
+void Child::Run() {
+  SendFailure(kControlFd, TryRun());
   ::_exit(127);
 }
 

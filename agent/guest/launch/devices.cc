@@ -46,6 +46,12 @@ constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
 
 // Where nodes may not be made (a user namespace), the guest's own is bound there.
 absl::Status BindNode(int folder, const std::string& name, const Node& node) {
+  struct stat guests;
+  if (::stat(node.path.c_str(), &guests) != 0 || guests.st_rdev != node.number ||
+      (guests.st_mode & S_IFMT) != (node.mode & S_IFMT)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device ", node.path, " can't be made in a user namespace, and the guest's own is another"));
+  }
   const UniqueFd file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.ok()) return ErrnoStatus(errno, absl::StrCat("create ", node.path));
   if (::mount(node.path.c_str(), FdPath(file.get()).c_str(), nullptr, MS_BIND, nullptr) != 0) {

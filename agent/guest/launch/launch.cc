@@ -2,18 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "agent/guest/launch/child.h"
+#include "agent/guest/launch/clone.h"
 #include "base/status_macros.h"
 
 namespace podvisor::guest {
@@ -35,20 +34,6 @@ absl::StatusOr<Pipe> MakePipe(Direction direction) {
   // Only ours: the flag belongs to the open file, and the program expects a blocking one.
   ::fcntl(pipe.ours.get(), F_SETFL, O_NONBLOCK);
   return pipe;
-}
-
-// fork() with what clone3 adds. The agent has one thread, so the child may do everything that a program may.
-absl::StatusOr<pid_t> Clone(uint64_t flags, int cgroup_fd, UniqueFd* pidfd) {
-  int fd = -1;
-  clone_args args{};
-  args.flags = flags | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0ull);
-  args.pidfd = reinterpret_cast<uint64_t>(&fd);
-  args.exit_signal = SIGCHLD;
-  args.cgroup = cgroup_fd >= 0 ? static_cast<uint64_t>(cgroup_fd) : 0;
-  const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
-  if (pid < 0) return ErrnoStatus(errno, "clone");
-  if (pid > 0) pidfd->reset(fd);
-  return static_cast<pid_t>(pid);
 }
 
 // While it lives, children are born in the pid namespace of another process.
@@ -73,9 +58,15 @@ class PidNamespaceSwitch {
   UniqueFd own_;
 };
 
-uint64_t NamespacesOf(const LaunchRequest& request) {
-  if (request.container_pidfd >= 0) return 0;
-  return CLONE_NEWNS | (request.pid_namespace_of < 0 ? CLONE_NEWPID : 0ull);
+// Of a container. The pid namespace has to be made from within the user namespace that is to own it, and the process
+// in it is another than the one that goes there.
+absl::StatusOr<pid_t> CloneContainer(const LaunchRequest& request, Child& child, UniqueFd* pidfd) {
+  const bool own_pids = request.pid_namespace_of < 0;
+  if (!request.users.AreMapped()) {
+    return Clone(CLONE_NEWNS | (own_pids ? CLONE_NEWPID : 0ull), request.cgroup_fd, pidfd);
+  }
+  if (!own_pids) return Clone(0, request.cgroup_fd, pidfd);
+  return CloneFrom([&child] { return child.Prepare(); }, CLONE_NEWPID, request.cgroup_fd, pidfd);
 }
 
 }  // namespace
@@ -100,14 +91,19 @@ absl::StatusOr<Launched> Launch(const LaunchRequest& request) {
   }
   PidNamespaceSwitch switched;
   if (request.pid_namespace_of >= 0) RETURN_IF_ERROR(switched.To(request.pid_namespace_of));
-  ASSIGN_OR_RETURN(launched.pid, Clone(NamespacesOf(request), request.cgroup_fd, &launched.pidfd));
-  if (launched.pid == 0) RunChild(request, std::move(fds));
+  Child child(request, std::move(fds));
+  const bool is_exec = request.container_pidfd >= 0;
+  ASSIGN_OR_RETURN(launched.pid, is_exec ? Clone(0, request.cgroup_fd, &launched.pidfd)
+                                         : CloneContainer(request, child, &launched.pidfd));
+  if (launched.pid == 0) child.Run();
   return launched;
 }
 
-absl::StatusOr<Reaper> LaunchReaper() {
+absl::StatusOr<Reaper> LaunchReaper(const PodUsers& users) {
   Reaper reaper;
-  ASSIGN_OR_RETURN(reaper.pid, Clone(CLONE_NEWPID, -1, &reaper.pidfd));
+  ASSIGN_OR_RETURN(reaper.pid, users.AreMapped() ? CloneFrom([&users] { return BecomeNamespaceRoot(users.fd); },
+                                                             CLONE_NEWPID, -1, &reaper.pidfd)
+                                                 : Clone(CLONE_NEWPID, -1, &reaper.pidfd));
   if (reaper.pid > 0) return reaper;
   ::prctl(PR_SET_NAME, "podvisor-reaper");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "absl/status/statusor.h"
+#include "agent/guest/launch/pod_users.h"
 #include "agent/guest/launch/seccomp.h"
 #include "base/unique_fd.h"
 #include "third_party/wire/oci.pb.h"
@@ -20,6 +21,8 @@ struct LaunchRequest {
   int pid_namespace_of = -1;
   int cgroup_fd = -1;  // -1: the agent's own
   const SeccompFilter* seccomp = nullptr;
+  PodUsers users;       // of a spec with a user namespace
+  uid_t ipc_owner = 0;  // root of the user namespace that the pod's ipc namespace belongs to
 };
 
 struct Launched {
@@ -33,15 +36,16 @@ struct Launched {
 };
 
 // Forks. The child sets itself up and reports through `control`; a container's then waits for SendStart, an exec goes
-// on by itself. Errors of the fork only.
+// on by itself. Errors of the fork, and of what has to be done before a user namespace is entered.
 absl::StatusOr<Launched> Launch(const LaunchRequest& request);
 
-// The first process of a pid namespace that containers share: it reaps orphans until it is killed.
+// The first process of a pid namespace that containers share, in the user namespace that they are in: it reaps orphans
+// until it is killed.
 struct Reaper {
   pid_t pid = 0;
   UniqueFd pidfd;
 };
-absl::StatusOr<Reaper> LaunchReaper();
+absl::StatusOr<Reaper> LaunchReaper(const PodUsers& users);
 
 }  // namespace podvisor::guest
 

@@ -20,13 +20,6 @@
 namespace podvisor::guest {
 namespace {
 
-struct PlannedMount {
-  const grpc::Mount* mount;
-  MountOptions options;
-  UniqueFd tree;  // of a bind mount, not attached yet
-  bool is_folder = true;
-};
-
 absl::Status SetAttributes(int fd, uint64_t attributes, bool recursive, unsigned long propagation) {
   mount_attr attr{};
   attr.attr_set = attributes;
@@ -78,21 +71,6 @@ absl::Status MountFilesystem(const PlannedMount& planned, int root_fd) {
   if (planned.options.propagation == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const UniqueFd mounted, OpenInRoot(root_fd, mount.destination(), Missing::kFail));
   return SetAttributes(mounted.get(), 0, planned.options.recursive_propagation, planned.options.propagation);
-}
-
-absl::StatusOr<std::vector<PlannedMount>> PlanMounts(const grpc::Spec& spec) {
-  std::vector<PlannedMount> plan;
-  for (const grpc::Mount& mount : spec.mounts()) {
-    PlannedMount planned{.mount = &mount, .options = ParseMountOptions(mount.options()), .tree = UniqueFd()};
-    if (mount.destination().empty() || mount.destination()[0] != '/' || mount.destination() == "/") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("mount destination \"", mount.destination(), "\" is not an absolute path below /"));
-    }
-    if (mount.type() == "bind") planned.options.bind = true;
-    if (planned.options.bind) RETURN_IF_ERROR(CloneSource(&planned), "mount ", mount.destination());
-    plan.push_back(std::move(planned));
-  }
-  return plan;
 }
 
 // The pod's boot_id and machine-id, where the container does not bring its own. They are a courtesy: what the image has
@@ -170,9 +148,23 @@ absl::Status Mask(const std::string& path) {
 
 }  // namespace
 
-absl::Status EnterRootfs(const grpc::Spec& spec) {
+absl::StatusOr<RootfsPlan> PlanRootfs(const grpc::Spec& spec) {
+  RootfsPlan plan;
+  for (const grpc::Mount& mount : spec.mounts()) {
+    PlannedMount planned{.mount = &mount, .options = ParseMountOptions(mount.options()), .tree = UniqueFd()};
+    if (mount.destination().empty() || mount.destination()[0] != '/' || mount.destination() == "/") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("mount destination \"", mount.destination(), "\" is not an absolute path below /"));
+    }
+    if (mount.type() == "bind") planned.options.bind = true;
+    if (planned.options.bind) RETURN_IF_ERROR(CloneSource(&planned), "mount ", mount.destination());
+    plan.push_back(std::move(planned));
+  }
+  return plan;
+}
+
+absl::Status EnterRootfs(const grpc::Spec& spec, const RootfsPlan& plan) {
   const std::string& root = spec.root().path();
-  ASSIGN_OR_RETURN(const std::vector<PlannedMount> plan, PlanMounts(spec));
   // Nothing done from here on may reach the agent's own mounts.
   if (::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) return ErrnoStatus(errno, "make / a slave");
   if (::mount(root.c_str(), root.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {

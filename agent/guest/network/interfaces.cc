@@ -23,6 +23,14 @@ NetlinkMessage Flags(int index, unsigned flags, unsigned change) {
   return NetlinkMessage(RTM_NEWLINK, NLM_F_ACK, header);
 }
 
+NetlinkMessage ToNamespace(int index, int network_namespace) {
+  ifinfomsg header{};
+  header.ifi_index = index;
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_ACK, header);
+  message.AddNumber(IFLA_NET_NS_FD, static_cast<uint32_t>(network_namespace));
+  return message;
+}
+
 NetlinkMessage RemoveAddress(const ifaddrmsg& header, const std::string& local) {
   NetlinkMessage message(RTM_DELADDR, NLM_F_ACK, header);
   message.Add(IFA_LOCAL, local);
@@ -64,7 +72,8 @@ absl::StatusOr<const std::vector<NetlinkObject>*> Network::Addresses() {
   return &*addresses_;
 }
 
-absl::StatusOr<Link*> Network::FindLink(const types::Interface& interface) {
+// Null if there is none.
+absl::StatusOr<Link*> Network::FindNamed(const types::Interface& interface) {
   ASSIGN_OR_RETURN(std::vector<Link>* const links, Links());
   std::string mac;
   if (!interface.hwaddr().empty()) {
@@ -78,8 +87,14 @@ absl::StatusOr<Link*> Network::FindLink(const types::Interface& interface) {
       if (!name->empty() && link.name == *name) return &link;
     }
   }
+  return nullptr;
+}
+
+absl::StatusOr<Link*> Network::FindLink(const types::Interface& interface) {
+  ASSIGN_OR_RETURN(Link* const named, FindNamed(interface));
+  if (named != nullptr) return named;
   std::vector<Link*> candidates;
-  for (Link& link : *links) {
+  for (Link& link : **Links()) {
     if ((link.flags & IFF_LOOPBACK) == 0) candidates.push_back(&link);
   }
   if (candidates.size() == 1) return candidates[0];
@@ -195,6 +210,29 @@ absl::Status Network::SetUp(const std::string& name) {
   ASSIGN_OR_RETURN(const Link* const link, FindName(name));
   NetlinkBatch batch;
   batch.Add(Flags(link->index, IFF_UP, IFF_UP), name + ": set up");
+  return socket_.Do(std::move(batch));
+}
+
+absl::StatusOr<bool> Network::Has(const types::Interface& interface) {
+  ASSIGN_OR_RETURN(const Link* const named, FindNamed(interface));
+  return named != nullptr;
+}
+
+absl::Status Network::MoveTo(const types::Interface& interface, int network_namespace) {
+  ASSIGN_OR_RETURN(const Link* const link, FindLink(interface));
+  NetlinkBatch batch;
+  batch.Add(ToNamespace(link->index, network_namespace), link->name + ": to another network namespace");
+  return socket_.Do(std::move(batch));
+}
+
+absl::Status Network::MoveAllTo(int network_namespace) {
+  ASSIGN_OR_RETURN(const std::vector<Link>* const links, Links());
+  NetlinkBatch batch;
+  for (const Link& link : *links) {
+    if ((link.flags & IFF_LOOPBACK) != 0) continue;
+    // EINVAL: one that belongs to its namespace, as a tunnel's template does.
+    batch.Add(ToNamespace(link.index, network_namespace), link.name + ": back to the guest's namespace", EINVAL);
+  }
   return socket_.Do(std::move(batch));
 }
 

@@ -46,6 +46,12 @@ class Network {
   absl::Status Configure(const std::vector<types::Interface>& interfaces, std::vector<types::Route> routes,
                          const std::vector<types::ARPNeighbor>& neighbors);
   absl::Status SetUp(const std::string& name);
+  // Whether an interface has its MAC address or its name.
+  absl::StatusOr<bool> Has(const types::Interface& interface);
+  // Finds it as UpdateInterface() does, and gives it to another network namespace: down, without addresses.
+  absl::Status MoveTo(const types::Interface& interface, int network_namespace);
+  // All that are not the namespace's own. Those that can't go stay.
+  absl::Status MoveAllTo(int network_namespace);
 
   // Undoes all changes since `originals` was empty, which it is again then: addresses, routes, neighbours, names.
   absl::Status Restore();
@@ -57,6 +63,7 @@ class Network {
   Network(NetlinkSocket socket, NetworkOriginals& originals) : socket_(std::move(socket)), originals_(originals) {}
 
   absl::StatusOr<std::vector<Link>*> Links();
+  absl::StatusOr<Link*> FindNamed(const types::Interface& interface);
   absl::StatusOr<Link*> FindLink(const types::Interface& interface);
   absl::StatusOr<Link*> FindName(const std::string& name);
   absl::StatusOr<const std::vector<NetlinkObject>*> Addresses();

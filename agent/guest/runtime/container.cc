@@ -80,11 +80,6 @@ absl::Status CheckSpec(const grpc::CreateContainerRequest& request) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": root path \"", spec.root().path(), "\" is not absolute"));
   }
   if (HasHooks(spec.hooks())) return absl::UnimplementedError(absl::StrCat(where, ": hooks are not supported"));
-  for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
-    if (space.type() == "user") {
-      return absl::UnimplementedError(absl::StrCat(where, ": user namespaces are not supported"));
-    }
-  }
   return absl::OkStatus();
 }
 

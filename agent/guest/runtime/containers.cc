@@ -36,8 +36,8 @@ std::string LayerFolder(const grpc::CreateContainerRequest& request) {
 
 }  // namespace
 
-Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls)
-    : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), watcher_(loop) {
+Containers::Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls, const PodUsers& users)
+    : loop_(loop), uevents_(uevents), cgroups_(cgroups), sysctls_(sysctls), users_(users), watcher_(loop) {
   if (cgroups_ == nullptr) return;
   const absl::StatusOr<UniqueFd> idle = Cgroup(cgroups_->idle_path()).Open();
   const absl::Status status = idle.ok() ? device_filters_.StayOn(idle->get()) : idle.status();
@@ -62,8 +62,11 @@ void Containers::Create(const grpc::CreateContainerRequest& request, CallPtr cal
   if (containers_.contains(request.container_id())) {
     return call->Fail(absl::AlreadyExistsError(absl::StrCat("container ", request.container_id(), " exists already")));
   }
+  const absl::StatusOr<PodUsers> users = UsersOf(request.oci());
+  if (!users.ok()) return call->Fail(Prefix(users.status(), absl::StrCat("container ", request.container_id())));
   auto container = std::make_shared<Container>();
   container->id = request.container_id();
+  container->mounts->SetUsers(*users);
   container->request = request;
   containers_[container->id] = container;
   if (const std::string folder = LayerFolder(request); !folder.empty()) {
@@ -82,9 +85,22 @@ void Containers::LaunchContainer(const std::shared_ptr<Container>& container, Ca
   if (const absl::Status status = TryLaunch(container, call); !status.ok()) FailCreation(container, call, status);
 }
 
+// One user namespace for all of the pod's containers, as other runtimes have it: they share network, ipc and perhaps
+// processes, over which their root has rights only if these belong to the namespace that it is root of.
+absl::StatusOr<PodUsers> Containers::UsersOf(const grpc::Spec& spec) const {
+  if (!HasUserNamespace(spec)) return PodUsers();
+  if (!users_.AreMapped()) {
+    return absl::FailedPreconditionError("a user namespace in a sandbox that was configured without id mappings");
+  }
+  if (!(FromOci(spec.linux().uidmappings(), spec.linux().gidmappings()) == users_.mappings)) {
+    return absl::InvalidArgumentError("id mappings other than the sandbox's");
+  }
+  return users_;
+}
+
 absl::StatusOr<int> Containers::SharedPidNamespace() {
   if (!reaper_.has_value()) {
-    ASSIGN_OR_RETURN(reaper_, LaunchReaper(), "shared pid namespace");
+    ASSIGN_OR_RETURN(reaper_, LaunchReaper(users_), "shared pid namespace");
   }
   return reaper_->pidfd.get();
 }
@@ -107,7 +123,8 @@ absl::StatusOr<int> Containers::TargetPidNamespace(const grpc::Spec& spec) const
 
 absl::Status Containers::TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call) {
   const grpc::Spec& spec = container->request.oci();
-  LaunchRequest request{.spec = &spec, .process = &spec.process()};
+  LaunchRequest request{
+      .spec = &spec, .process = &spec.process(), .users = container->mounts->users(), .ipc_owner = users_.root_uid};
   if (container->request.sandbox_pidns()) {
     ASSIGN_OR_RETURN(request.pid_namespace_of, SharedPidNamespace());
   } else {
@@ -198,7 +215,8 @@ void Containers::StartExec(const grpc::ExecProcessRequest& request, ExecStarted 
                        .process = &request.process(),
                        .container_pidfd = container->process->pidfd(),
                        .pid_namespace_of = container->process->pidfd(),
-                       .seccomp = container->seccomp.get()};
+                       .seccomp = container->seccomp.get(),
+                       .users = container->mounts->users()};
   UniqueFd cgroup_fd;
   if (container->cgroup != nullptr) {
     if (absl::StatusOr<UniqueFd> fd = container->cgroup->Open(); fd.ok()) cgroup_fd = *std::move(fd);

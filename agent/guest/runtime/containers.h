@@ -24,7 +24,8 @@ namespace podvisor::guest {
 class Containers {
  public:
   // `cgroups` may be null: then nothing is limited or measured. `sysctls` learns what containers are about to change.
-  Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls);
+  // `users` are the pod's at any time: containers that want a user namespace share that one.
+  Containers(Loop& loop, Uevents& uevents, CgroupTree* cgroups, Sysctls& sysctls, const PodUsers& users);
 
   // Each answers its call when the work is done, or why it is not.
   void Create(const grpc::CreateContainerRequest& request, CallPtr call);
@@ -63,6 +64,7 @@ class Containers {
   void StartExec(const grpc::ExecProcessRequest& request, ExecStarted started);
   void LaunchContainer(const std::shared_ptr<Container>& container, CallPtr call);
   absl::Status TryLaunch(const std::shared_ptr<Container>& container, const CallPtr& call);
+  absl::StatusOr<PodUsers> UsersOf(const grpc::Spec& spec) const;
   absl::StatusOr<int> SharedPidNamespace();
   absl::StatusOr<int> TargetPidNamespace(const grpc::Spec& spec) const;
   void WatchCgroup(const std::shared_ptr<Container>& container);
@@ -79,6 +81,7 @@ class Containers {
   Uevents& uevents_;
   CgroupTree* const cgroups_;
   Sysctls& sysctls_;
+  const PodUsers& users_;
   FileWatcher watcher_;
   SeccompFilters seccomp_filters_;
   DeviceFilters device_filters_;

@@ -17,6 +17,8 @@ absl::Status ConfigureGuest(Agent& agent, const v1::ConfigureSandboxRequest& req
   if (request.unix_time_ns() != 0) {
     RETURN_IF_ERROR(SetClock(request.unix_time_ns() / 1'000'000'000, request.unix_time_ns() % 1'000'000'000));
   }
+  RETURN_IF_ERROR(agent.namespaces.Enter(FromOci(request.uid_mappings(), request.gid_mappings())));
+  RETURN_IF_ERROR(agent.namespaces.TakeInterfaces(request.interfaces()));
   // The host's first call comes while the network is still being made.
   if (request.interfaces_size() + request.routes_size() + request.neighbors_size() > 0) {
     ASSIGN_OR_RETURN(Network network, Network::Open(agent.network_originals));
@@ -24,7 +26,8 @@ absl::Status ConfigureGuest(Agent& agent, const v1::ConfigureSandboxRequest& req
                                       {request.routes().begin(), request.routes().end()},
                                       {request.neighbors().begin(), request.neighbors().end()}));
   }
-  for (const auto& [name, value] : request.sysctls()) RETURN_IF_ERROR(agent.sysctls.Set(name, value));
+  for (const auto& [name, value] : request.sysctls())
+    RETURN_IF_ERROR(agent.sysctls.Set(name, value, agent.namespaces.users().root_uid));
   return absl::OkStatus();
 }
 

@@ -59,7 +59,12 @@ absl::Status MountOverlay(const grpc::Storage& storage, const MountOptions& opti
       RETURN_IF_ERROR(CheckPath(folder, key.c_str()));
       RETURN_IF_ERROR(MakeFolders(folder));
     }
-    if (key == "upperdir") mounts->AddFolder(option.substr(equals + 1));
+    if (key == "upperdir") {
+      const std::string upper = option.substr(equals + 1);
+      mounts->AddFolder(upper);
+      // It lends the root folder its owner.
+      RETURN_IF_ERROR(GiveToRoot(mounts->users(), upper));
+    }
     if (key == "workdir") mounts->AddFolder(option.substr(equals + 1));
   }
   return CallMount("overlay", storage, "overlay", options.flags, options.data);
@@ -89,10 +94,11 @@ absl::Status MakeLocal(const grpc::Storage& storage) {
   return absl::OkStatus();
 }
 
-absl::Status SetGroup(const grpc::Storage& storage) {
+absl::Status SetGroup(const grpc::Storage& storage, const PodUsers& users) {
   if (!storage.has_fs_group()) return absl::OkStatus();
   const char* path = storage.mount_point().c_str();
-  if (::chown(path, static_cast<uid_t>(-1), storage.fs_group().group_id()) != 0 || ::chmod(path, 02775) != 0) {
+  const gid_t group = users.root_gid + storage.fs_group().group_id();
+  if (::chown(path, static_cast<uid_t>(-1), group) != 0 || ::chmod(path, 02775) != 0) {
     return ErrnoStatus(errno, absl::StrCat("group of ", storage.mount_point()));
   }
   return absl::OkStatus();
@@ -127,6 +133,15 @@ absl::Status MountByDriver(const grpc::Storage& storage, const std::string& devi
   return MakeLocal(storage);
 }
 
+// Of what was just mounted. What comes from the host by 9p or virtio-fs is mapped there: these can't be here.
+absl::Status SetOwners(const grpc::Storage& storage, MountSet* mounts) {
+  const std::string& driver = storage.driver();
+  if (!mounts->users().AreMapped()) return absl::OkStatus();
+  if (driver == "ephemeral" || driver == "local") return GiveToRoot(mounts->users(), storage.mount_point());
+  if (driver != "blk" && driver != "scsi" && driver != "bind") return absl::OkStatus();
+  return MapOwners(mounts->users(), storage.mount_point());
+}
+
 absl::Status MountOne(const grpc::Storage& storage, const std::string& device, MountSet* mounts) {
   RETURN_IF_ERROR(CheckPath(storage.mount_point(), "mount point"));
   RETURN_IF_ERROR(MakeMountPoint(storage));
@@ -136,7 +151,8 @@ absl::Status MountOne(const grpc::Storage& storage, const std::string& device, M
   } else {
     mounts->AddFolder(storage.mount_point());
   }
-  return SetGroup(storage);
+  RETURN_IF_ERROR(SetOwners(storage, mounts));
+  return SetGroup(storage, mounts->users());
 }
 
 // What a driver or a file system needs of the kernel, where that is not there yet. Should it be missing, the mount says

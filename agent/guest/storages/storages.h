@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "agent/guest/launch/pod_users.h"
 #include "agent/guest/uevents.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -33,6 +34,10 @@ class MountSet {
   MountSet& operator=(const MountSet&) = delete;
   ~MountSet() { Unmount(); }
 
+  // Whose the files are in what is mounted from here on: images belong to their root as if they were its own.
+  void SetUsers(const PodUsers& users) { users_ = users; }
+  const PodUsers& users() const { return users_; }
+
   void Add(std::string mount_point) { mount_points_.push_back(std::move(mount_point)); }
   void AddFolder(std::string path) { folders_.push_back(std::move(path)); }
   // Mounts a file system in memory for all that follows below `folder`, so that what is written there can be measured
@@ -50,6 +55,7 @@ class MountSet {
   std::vector<std::string> folders_;
   std::string layer_;
   uint64_t layer_inodes_ = 0;  // that were there before anything was written
+  PodUsers users_;
 };
 
 using StorageList = google::protobuf::RepeatedPtrField<grpc::Storage>;

@@ -29,10 +29,10 @@ namespace v1 = podvisor::agent::v1;
 
 constexpr char kAgent[] = "agent/guest/podvisor-agent";
 constexpr char kBusybox[] = "/bin/busybox";
-constexpr const char* kApplets[] = {"sh",    "echo", "cat",    "sleep",  "id",   "ls",    "true",     "false",
-                                    "stat",  "dd",   "pwd",    "stty",   "ps",   "env",   "mkdir",    "touch",
-                                    "mount", "kill", "grep",   "seq",    "head", "mknod", "hostname", "readlink",
-                                    "tail",  "wc",   "ulimit", "chroot", "test", "ip",    "df",       "ipcs"};
+constexpr const char* kApplets[] = {
+    "sh",   "echo", "cat",    "sleep",  "id",    "ls",   "true", "false", "stat", "dd",    "pwd",      "stty",
+    "ps",   "env",  "mkdir",  "touch",  "mount", "kill", "grep", "seq",   "head", "mknod", "hostname", "readlink",
+    "tail", "wc",   "ulimit", "chroot", "test",  "ip",   "df",   "ipcs",  "nc",   "chown"};
 
 constexpr const char* kCapabilities[] = {"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
                                          "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
