@@ -17,8 +17,8 @@ class UsageTest(NodeTest):
     def test_figures_are_the_guests(self):
         pod, config = self.run_pod("figures")
         busy = self.run_container(pod, config, "busy", ["sh", "-c", "while :; do :; done"])
-        held = self.run_container(pod, config, "held", ["sh", "-c", "dd if=/dev/zero of=/dev/shm/x bs=1M count=20; sleep 1000"])
-        self.exec(held, "sh", "-c", "while [ ! -s /dev/shm/x ]; do :; done")
+        held = self.run_container(pod, config, "held", ["sh", "-c", "dd if=/dev/zero of=/dev/shm/x bs=1M count=20; touch /dev/shm/done; sleep 1000"])
+        self.exec(held, "sh", "-c", "while [ ! -e /dev/shm/done ]; do :; done")
         idle = self.create_container(pod, config, "idle", ["sleep", "1000"])
 
         stats = {s.attributes.id: s for s in self.cri.ListContainerStats().stats}
@@ -49,7 +49,7 @@ class UsageTest(NodeTest):
         self.assertEqual({m.container_id for m in listed.container_metrics}, {busy, held, idle})
         counts = {m.container_id: {v.name: v.value.value for v in m.metrics} for m in listed.container_metrics}
         self.assertEqual(counts[busy]["container_processes"], 1)
-        self.assertEqual(counts[held]["container_processes"], 1)
+        self.assertIn(counts[held]["container_processes"], (1, 2))
         self.assertGreaterEqual(counts[held]["container_file_descriptors"], 3)
         self.assertEqual(counts[held]["container_sockets"], 0)
         self.assertGreater(counts[held]["container_ulimits_soft"], 0)
@@ -64,7 +64,7 @@ class UsageTest(NodeTest):
         self.assertGreater(linux.cpu.psi.Some.Total, 0)
         self.assertGreater(linux.network.default_interface.tx_bytes.value, 0)
         self.assertEqual({i.name for i in linux.network.interfaces} & {"eth0", "lo"}, set())
-        self.assertEqual(linux.process.process_count.value, 2)  # the shell of busy; sleep, in place of held's
+        self.assertIn(linux.process.process_count.value, (2, 3))  # the shell of busy; sleep, beside held's or in its place
         for container in linux.containers:
             if container.attributes.id not in running:
                 continue
