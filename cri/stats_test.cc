@@ -24,6 +24,9 @@ class StatsTest : public CriServerTest {
     figures.set_swap_bytes(kMiB);
     figures.set_swap_limit_bytes(3 * kMiB);
     figures.set_memory_stall_us(42);
+    figures.mutable_memory_stall()->set_avg60(1.5);
+    figures.mutable_io_full_stall()->set_avg10(2.5);
+    (*figures.mutable_hugetlb_bytes())["2MB"] = 4 * kMiB;
     pods_.SetUsage(figures);
     pod_ = RunPod("web");
     container_ = MakeContainer(pod_, "nginx");
@@ -40,6 +43,8 @@ void ExpectFigures(const v1::ContainerStats& stats) {
   EXPECT_EQ(stats.memory().available_bytes().value(), 56 * kMiB);
   EXPECT_EQ(stats.memory().rss_bytes().value(), 6 * kMiB);
   EXPECT_EQ(stats.memory().psi().some().total(), 42u);
+  EXPECT_EQ(stats.memory().psi().some().avg60(), 1.5);
+  EXPECT_EQ(stats.io().psi().full().avg10(), 2.5);
   EXPECT_EQ(stats.swap().swap_usage_bytes().value(), kMiB);
   EXPECT_EQ(stats.swap().swap_available_bytes().value(), 2 * kMiB);
   EXPECT_EQ(stats.writable_layer().used_bytes().value(), 4096u);
@@ -63,6 +68,17 @@ TEST_F(StatsTest, OfAContainer) {
   request.set_container_id(container_);
   EXPECT_THAT(CALL(runtime_, ContainerStats, request, &response),
               GrpcStatusIs(grpc::StatusCode::UNAVAILABLE, "does not answer"));
+}
+
+TEST_F(StatsTest, WithoutALimitTheGuestsMemoryIsWhatIsLeft) {
+  agent::v1::CgroupUsage figures;
+  figures.set_memory_bytes(10 * kMiB);
+  pods_.SetUsage(figures);
+  v1::ContainerStatsRequest request;
+  request.set_container_id(container_);
+  v1::ContainerStatsResponse response;
+  ASSERT_THAT(CALL(runtime_, ContainerStats, request, &response), GrpcOk());
+  EXPECT_EQ(response.stats().memory().available_bytes().value(), 123u);
 }
 
 TEST_F(StatsTest, OfContainersByFilter) {
@@ -149,6 +165,11 @@ TEST_F(StatsTest, MetricsHaveADescriptorAndItsLabels) {
   EXPECT_EQ(cpu.label_values(0), "nginx");
   EXPECT_EQ(cpu.label_values(5), "web");
   EXPECT_EQ(last.at("container_processes").value().value(), 3u);
+  EXPECT_EQ(last.at("container_hugetlb_usage_bytes").value().value(), 4 * kMiB);
+  EXPECT_EQ(last.at("container_hugetlb_usage_bytes").label_values(6), "2MB");
+  EXPECT_EQ(last.at("container_ulimits_soft").value().value(), 1024u);
+  EXPECT_EQ(last.at("container_ulimits_soft").label_values(6), "max_open_files");
+  EXPECT_EQ(last.at("container_spec_memory_reservation_limit_bytes").value().value(), 0u);
   EXPECT_EQ(last.count("container_sockets"), 0u) << "what the guest does not count is not made up";
 }
 

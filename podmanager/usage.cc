@@ -49,6 +49,7 @@ Usage MakeUsage(const UsageSample& sample, const std::string& id, const agent::v
   Usage usage;
   usage.at = sample.at;
   usage.figures = figures;
+  if (sample.figures.has_guest()) usage.guest_available_bytes = sample.figures.guest().memory_available_bytes();
   const auto rate = sample.nano_cores.find(id);
   if (rate != sample.nano_cores.end()) {
     usage.nano_cores = rate->second;

@@ -191,6 +191,38 @@ TEST_F(ServiceTest, StatsOfTheWholePodInOneCall) {
   EXPECT_EQ(stats.containers(0).container_id(), "c2");
 }
 
+TEST_F(ServiceTest, ProcessesTheirDescriptorsAndLimitsAreCounted) {
+  const std::string port = std::to_string(20000 + ::getpid() % 10000);
+  auto request = agent_->Request(
+      "c1", {"sh", "-c",
+             "for fd in $(seq 3 9); do eval \"exec $fd</dev/null\"; done; sleep 99 & busybox nc -l -p " + port +
+                 " & echo up; wait"});
+  grpc::POSIXRlimit* limit = request.mutable_oci()->mutable_process()->add_rlimits();
+  limit->set_type("RLIMIT_NOFILE");
+  limit->set_soft(77);
+  limit->set_hard(99);
+  ASSERT_OK(agent_->Create(request));
+  ASSERT_OK(agent_->Start("c1"));
+  ASSERT_EQ(agent_->ReadOutput("c1", "", 0, 100, 60000).data(), "up\n");
+  podvisor::agent::v1::GetStatsResponse stats;
+  const auto usage = [&]() -> const podvisor::agent::v1::ContainerUsage& {
+    EXPECT_OK(agent_->client().Call(kExtension, "GetStats", podvisor::agent::v1::GetStatsRequest(), &stats));
+    return stats.containers(0);
+  };
+  // The children exec when they like.
+  for (int i = 0; i < 10'000 && usage().sockets() == 0; ++i) ::usleep(1000);
+  EXPECT_EQ(usage().process_count(), 3u);
+  EXPECT_EQ(usage().sockets(), 1u);
+  EXPECT_GE(usage().file_descriptors(), 3 * 10u);
+  EXPECT_LT(usage().file_descriptors(), 3 * 10u + 10);
+  EXPECT_EQ(usage().soft_limits().at("max_open_files"), 77u);
+  EXPECT_FALSE(usage().soft_limits().contains("max_cpu_time")) << "unlimited";
+  ASSERT_OK(agent_->Signal("c1", "", 9));
+  agent_->WaitExit("c1");
+  EXPECT_EQ(usage().process_count(), 0u);
+  EXPECT_TRUE(usage().soft_limits().empty());
+}
+
 TEST_F(ServiceTest, TheWritableLayerIsMeasured) {
   auto request =
       agent_->Request("c1", {"sh", "-c", "dd if=/dev/zero of=/big bs=1024 count=300 2>/dev/null; echo full; sleep 99"});

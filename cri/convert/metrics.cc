@@ -2,10 +2,12 @@
 
 #include <initializer_list>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "cri/convert/common.h"
@@ -31,6 +33,14 @@ Samples One(uint64_t value, std::vector<std::string> labels = {}) { return {{val
 template <typename Optional>
 Samples IfSet(bool set, Optional value, std::vector<std::string> labels = {}) {
   return set ? One(value, std::move(labels)) : Samples();
+}
+
+// One for each key, which is its label.
+Samples ByKey(const ::google::protobuf::Map<std::string, uint64_t>& values) {
+  Samples samples;
+  for (const auto& [key, value] : std::map<std::string, uint64_t>(values.begin(), values.end()))
+    samples.push_back({value, {ToValidUtf8(key)}});
+  return samples;
 }
 
 Samples Seconds(uint64_t micros, std::vector<std::string> labels = {}) {
@@ -143,6 +153,11 @@ const CgroupMetric kCgroupMetrics[] = {
      v1::COUNTER,
      {},
      [](const Cgroup& f) { return One(f.oom_kills()); }},
+    {"container_hugetlb_usage_bytes",
+     "Huge pages in use, by their size.",
+     v1::GAUGE,
+     {"pagesize"},
+     [](const Cgroup& f) { return ByKey(f.hugetlb_bytes()); }},
     {"container_threads",
      "Threads of all processes.",
      v1::GAUGE,
@@ -224,6 +239,12 @@ struct ContainerMetric {
 
 using C = ContainerUsage;
 
+uint64_t Reservation(const Resources& resources) {
+  const auto low = resources.unified().find("memory.low");
+  uint64_t bytes = 0;
+  return low != resources.unified().end() && absl::SimpleAtoi(low->second, &bytes) ? bytes : 0;
+}
+
 const ContainerMetric kContainerMetrics[] = {
     {"container_last_seen",
      "When it was seen last, in seconds since the epoch.",
@@ -250,6 +271,11 @@ const ContainerMetric kContainerMetrics[] = {
      v1::GAUGE,
      {},
      [](const C& c) { return IfSet(c.rest.has_sockets(), c.rest.sockets()); }},
+    {"container_ulimits_soft",
+     "Soft limits of its first process, in the units of /proc/PID/limits. What is unlimited is left out.",
+     v1::GAUGE,
+     {"ulimit"},
+     [](const C& c) { return ByKey(c.rest.soft_limits()); }},
     {"container_fs_usage_bytes",
      "What it has written over its image.",
      v1::GAUGE,
@@ -290,6 +316,11 @@ const ContainerMetric kContainerMetrics[] = {
      v1::GAUGE,
      {},
      [](const C& c) { return One(Positive(c.status.resources.memory_limit_bytes())); }},
+    {"container_spec_memory_reservation_limit_bytes",
+     "Memory that is kept for it (memory.low). 0: none.",
+     v1::GAUGE,
+     {},
+     [](const C& c) { return One(Reservation(c.status.resources)); }},
     {"container_spec_memory_swap_limit_bytes",
      "Its limit of memory and swap together. 0: none.",
      v1::GAUGE,

@@ -10,28 +10,41 @@ namespace v1 = ::runtime::v1;
 constexpr uint64_t kNanosPerMicro = 1000;
 constexpr char kPodInterface[] = "eth0";
 
+// Totals in microseconds, as the kernel has them and other runtimes pass them on.
+void PsiToCri(uint64_t total_us, const agent::v1::StallShares& shares, v1::PsiData* out) {
+  out->set_total(total_us);
+  out->set_avg10(shares.avg10());
+  out->set_avg60(shares.avg60());
+  out->set_avg300(shares.avg300());
+}
+
 void CpuToCri(const Usage& usage, v1::CpuUsage* out) {
   out->set_timestamp(ToCriTime(usage.at));
   out->mutable_usage_core_nano_seconds()->set_value(usage.figures.cpu_usage_us() * kNanosPerMicro);
   out->mutable_usage_nano_cores()->set_value(usage.nano_cores);
-  out->mutable_psi()->mutable_some()->set_total(usage.figures.cpu_stall_us());
-  out->mutable_psi()->mutable_full()->set_total(usage.figures.cpu_full_stall_us());
+  PsiToCri(usage.figures.cpu_stall_us(), usage.figures.cpu_stall(), out->mutable_psi()->mutable_some());
+  PsiToCri(usage.figures.cpu_full_stall_us(), usage.figures.cpu_full_stall(), out->mutable_psi()->mutable_full());
+}
+
+// Up to the limit; the guest's memory is the limit of who has none.
+uint64_t AvailableBytes(const Usage& usage) {
+  const agent::v1::CgroupUsage& figures = usage.figures;
+  if (!figures.has_memory_limit_bytes()) return usage.guest_available_bytes.value_or(0);
+  const uint64_t limit = figures.memory_limit_bytes(), working_set = WorkingSetBytes(figures);
+  return limit > working_set ? limit - working_set : 0;
 }
 
 void MemoryToCri(const Usage& usage, v1::MemoryUsage* out) {
   const agent::v1::CgroupUsage& figures = usage.figures;
-  const uint64_t working_set = WorkingSetBytes(figures);
   out->set_timestamp(ToCriTime(usage.at));
-  out->mutable_working_set_bytes()->set_value(working_set);
+  out->mutable_working_set_bytes()->set_value(WorkingSetBytes(figures));
   out->mutable_usage_bytes()->set_value(figures.memory_bytes());
   out->mutable_rss_bytes()->set_value(figures.memory_anon_bytes());
   out->mutable_page_faults()->set_value(figures.page_faults());
   out->mutable_major_page_faults()->set_value(figures.major_page_faults());
-  // Without a limit nobody can say how much more there is.
-  const uint64_t limit = figures.memory_limit_bytes();
-  out->mutable_available_bytes()->set_value(limit > working_set ? limit - working_set : 0);
-  out->mutable_psi()->mutable_some()->set_total(figures.memory_stall_us());
-  out->mutable_psi()->mutable_full()->set_total(figures.memory_full_stall_us());
+  out->mutable_available_bytes()->set_value(AvailableBytes(usage));
+  PsiToCri(figures.memory_stall_us(), figures.memory_stall(), out->mutable_psi()->mutable_some());
+  PsiToCri(figures.memory_full_stall_us(), figures.memory_full_stall(), out->mutable_psi()->mutable_full());
 }
 
 void SwapToCri(const Usage& usage, v1::SwapUsage* out) {
@@ -44,8 +57,8 @@ void SwapToCri(const Usage& usage, v1::SwapUsage* out) {
 
 void IoToCri(const Usage& usage, v1::IoUsage* out) {
   out->set_timestamp(ToCriTime(usage.at));
-  out->mutable_psi()->mutable_some()->set_total(usage.figures.io_stall_us());
-  out->mutable_psi()->mutable_full()->set_total(usage.figures.io_full_stall_us());
+  PsiToCri(usage.figures.io_stall_us(), usage.figures.io_stall(), out->mutable_psi()->mutable_some());
+  PsiToCri(usage.figures.io_full_stall_us(), usage.figures.io_full_stall(), out->mutable_psi()->mutable_full());
 }
 
 void InterfaceToCri(const agent::v1::InterfaceUsage& usage, v1::NetworkInterfaceUsage* out) {

@@ -366,6 +366,7 @@ PodUsage FakePodManager::UsageOf(const SandboxStatus& sandbox, Detail detail) {
   pod.sandbox = sandbox;
   pod.usage.at = absl::Now();
   pod.usage.figures = figures_;
+  pod.usage.guest_available_bytes = 123;
   for (const auto& [id, container] : containers_) {
     if (container.sandbox_id != sandbox.id || container.state == ContainerState::kExited) continue;
     ContainerUsage& usage = pod.containers.emplace_back();
@@ -373,6 +374,7 @@ PodUsage FakePodManager::UsageOf(const SandboxStatus& sandbox, Detail detail) {
     usage.usage = pod.usage;
     usage.rest.set_layer_bytes(4096);
     usage.rest.set_process_count(3);
+    (*usage.rest.mutable_soft_limits())["max_open_files"] = 1024;
   }
   for (const char* name : {"eth0", "eth1"}) {
     agent::v1::InterfaceUsage& interface = pod.interfaces.emplace_back();

@@ -20,6 +20,8 @@ struct Usage {
   agent::v1::CgroupUsage figures;
   // CPU over the time since the figures before, which is a second or more; with the first figures, since its start.
   uint64_t nano_cores = 0;
+  // Memory that the guest as a whole could still give; absent where its agent does not say.
+  std::optional<uint64_t> guest_available_bytes;
 };
 
 struct ContainerUsage {

@@ -169,9 +169,9 @@ std::string KernelCommandLine(const QemuOptions& options, Accelerator accelerato
   std::vector<std::string> words = {"console=ttyS0"};
   if (options.console == GuestConsole::kQuiet) words.push_back("quiet");
   // panic=-1: restart at once, which -no-reboot turns into the end of QEMU. no_timer_check: PVH boots of Debian's
-  // kernel hang under TCG without it. The rest saves boot time.
+  // kernel hang under TCG without it. psi: its kernel measures stalls only if told to. The rest saves boot time.
   for (const char* word : {"panic=-1", "no_timer_check", "tsc=reliable", "random.trust_cpu=on", "cryptomgr.notests",
-                           "rcupdate.rcu_expedited=1", "pci=lastbus=0", "8250.nr_uarts=1", "cgroup_no_v1=all"})
+                           "rcupdate.rcu_expedited=1", "pci=lastbus=0", "8250.nr_uarts=1", "cgroup_no_v1=all", "psi=1"})
     words.push_back(word);
   // TCG's translations are looked up by virtual address: with random ones each exec translates its program and
   // libraries anew, three times the cost of the rest. And what keeps a processor from speculating is nothing but more

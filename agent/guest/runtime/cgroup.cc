@@ -29,10 +29,10 @@ std::vector<std::string> SubFolders(const std::string& path) {
   return names;
 }
 
-void KillListed(const std::string& path) {
-  for (const std::string& child : SubFolders(path)) KillListed(child);
+void AddPids(const std::string& path, std::vector<pid_t>& pids) {
+  for (const std::string& child : SubFolders(path)) AddPids(child, pids);
   for (const std::string& pid : SplitWords(ReadTextOrEmpty(path + "/cgroup.procs"), "\n")) {
-    ::kill(static_cast<pid_t>(::atoi(pid.c_str())), SIGKILL);
+    pids.push_back(static_cast<pid_t>(::atoi(pid.c_str())));
   }
 }
 
@@ -119,7 +119,15 @@ bool Cgroup::IsFrozen() const {
 
 void Cgroup::KillAll() const {
   // cgroup.kill is in Linux 5.14 and later.
-  if (!WriteTextFile(File("cgroup.kill"), "1").ok()) KillListed(path_);
+  if (!WriteTextFile(File("cgroup.kill"), "1").ok()) {
+    for (const pid_t pid : Pids()) ::kill(pid, SIGKILL);
+  }
+}
+
+std::vector<pid_t> Cgroup::Pids() const {
+  std::vector<pid_t> pids;
+  AddPids(path_, pids);
+  return pids;
 }
 
 bool Cgroup::IsPopulated() const {

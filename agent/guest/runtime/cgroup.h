@@ -2,6 +2,8 @@
 #ifndef PODVISOR_AGENT_GUEST_RUNTIME_CGROUP_H_
 #define PODVISOR_AGENT_GUEST_RUNTIME_CGROUP_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,6 +53,8 @@ class Cgroup {
   // SIGKILL to everything in it.
   void KillAll() const;
   bool IsPopulated() const;
+  // All processes in it and below, as the agent's pid namespace numbers them.
+  std::vector<pid_t> Pids() const;
   uint64_t OomKills() const;
   void ReadStats(grpc::CgroupStats* stats) const;
 

@@ -1,12 +1,15 @@
 #include "agent/guest/runtime/usage.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <optional>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/guest/text_file.h"
@@ -59,23 +62,59 @@ std::optional<uint64_t> ReadLimit(const std::string& path) {
   return limit;
 }
 
-// Lines of "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234" and "full …".
-uint64_t StallOf(const std::string& text, absl::string_view kind) {
-  const size_t line = text.rfind(std::string(kind) + " ");
-  const size_t total = line == std::string::npos ? line : text.find("total=", line);
-  return total == std::string::npos ? 0 : Number(text.substr(total + 6));
-}
+using podvisor::agent::v1::StallShares;
+
+// A file of "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234", microseconds at its end, and the same for "full".
+struct StallFile {
+  const char* name;
+  void (CgroupUsage::*set_some)(uint64_t);
+  StallShares* (CgroupUsage::*some)();
+  void (CgroupUsage::*set_full)(uint64_t);
+  StallShares* (CgroupUsage::*full)();
+};
+constexpr StallFile kStalls[] = {
+    {"/cpu.pressure", &CgroupUsage::set_cpu_stall_us, &CgroupUsage::mutable_cpu_stall,
+     &CgroupUsage::set_cpu_full_stall_us, &CgroupUsage::mutable_cpu_full_stall},
+    {"/memory.pressure", &CgroupUsage::set_memory_stall_us, &CgroupUsage::mutable_memory_stall,
+     &CgroupUsage::set_memory_full_stall_us, &CgroupUsage::mutable_memory_full_stall},
+    {"/io.pressure", &CgroupUsage::set_io_stall_us, &CgroupUsage::mutable_io_stall, &CgroupUsage::set_io_full_stall_us,
+     &CgroupUsage::mutable_io_full_stall}};
 
 void ReadStalls(const std::string& path, CgroupUsage* usage) {
-  const std::string cpu = ReadTextOrEmpty(path + "/cpu.pressure");
-  usage->set_cpu_stall_us(StallOf(cpu, "some"));
-  usage->set_cpu_full_stall_us(StallOf(cpu, "full"));
-  const std::string memory = ReadTextOrEmpty(path + "/memory.pressure");
-  usage->set_memory_stall_us(StallOf(memory, "some"));
-  usage->set_memory_full_stall_us(StallOf(memory, "full"));
-  const std::string io = ReadTextOrEmpty(path + "/io.pressure");
-  usage->set_io_stall_us(StallOf(io, "some"));
-  usage->set_io_full_stall_us(StallOf(io, "full"));
+  for (const StallFile& file : kStalls) {
+    // Unless the kernel was told to measure (psi=1), reading fails.
+    for (const std::string& line : SplitWords(ReadTextOrEmpty(path + file.name), "\n")) {
+      double avg10, avg60, avg300;
+      unsigned long long total;
+      char kind[5];
+      if (::sscanf(line.c_str(), "%4s avg10=%lf avg60=%lf avg300=%lf total=%llu", kind, &avg10, &avg60, &avg300,
+                   &total) != 5) {
+        continue;
+      }
+      const bool full = ::strcmp(kind, "full") == 0;
+      (usage->*(full ? file.set_full : file.set_some))(total);
+      StallShares* shares = (usage->*(full ? file.full : file.some))();
+      shares->set_avg10(avg10);
+      shares->set_avg60(avg60);
+      shares->set_avg300(avg300);
+    }
+  }
+}
+
+// Files of the cgroup named hugetlb.SIZE.current; the kernel's sizes do not change.
+void ReadHugePages(const std::string& path, CgroupUsage* usage) {
+  constexpr absl::string_view kPrefix = "hugetlb.", kSuffix = ".current";
+  static const std::vector<std::string>* const kSizes = [&] {
+    auto* sizes = new std::vector<std::string>();
+    for (const absl::string_view name : ListFolder(path)) {
+      if (!absl::StartsWith(name, kPrefix) || !absl::EndsWith(name, kSuffix)) continue;
+      const absl::string_view size = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
+      if (size.find('.') == absl::string_view::npos) sizes->emplace_back(size);  // not hugetlb.2MB.rsvd.current
+    }
+    return sizes;
+  }();
+  for (const std::string& size : *kSizes)
+    (*usage->mutable_hugetlb_bytes())[size] = ReadNumber(absl::StrCat(path, "/", kPrefix, size, kSuffix));
 }
 
 // "253:0 rbytes=1 wbytes=2 rios=3 wios=4 …", a line for each device.
@@ -122,6 +161,7 @@ void ReadCgroupUsage(const std::string& path, CgroupUsage* usage) {
   if (const auto limit = ReadLimit(path + "/memory.swap.max")) usage->set_swap_limit_bytes(*limit);
   if (const auto limit = ReadLimit(path + "/pids.max")) usage->set_processes_limit(*limit);
   ReadIo(path + "/io.stat", usage);
+  ReadHugePages(path, usage);
   ReadStalls(path, usage);
 }
 

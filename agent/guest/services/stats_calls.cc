@@ -1,5 +1,6 @@
 // Figures of containers and of the guest, and the cgroup files that no other call reaches.
 #include "agent/guest/agent.h"
+#include "agent/guest/runtime/process_usage.h"
 #include "agent/guest/runtime/usage.h"
 #include "agent/guest/services/names.h"
 #include "base/status_macros.h"
@@ -32,7 +33,12 @@ absl::Status Stats(const Containers& containers, const grpc::StatsContainerReque
 
 void Describe(const Container& container, v1::ContainerUsage* usage) {
   usage->set_container_id(container.id);
-  if (container.cgroup != nullptr) ReadCgroupUsage(container.cgroup->path(), usage->mutable_cgroup());
+  if (container.cgroup != nullptr) {
+    ReadCgroupUsage(container.cgroup->path(), usage->mutable_cgroup());
+    ReadProcessUsage(container.cgroup->Pids(), usage);
+  }
+  if (container.process != nullptr && container.process->state() != Process::State::kExited)
+    ReadSoftLimits(container.process->pid(), usage);
   if (const std::optional<LayerUsage> layer = container.mounts->Layer()) {
     usage->set_layer_bytes(layer->bytes);
     usage->set_layer_inodes(layer->inodes);
