@@ -63,6 +63,8 @@ absl::Status RawPeer::Write(absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+void RawPeer::EndWrite() { ::shutdown(connection_.get(), SHUT_WR); }
+
 absl::StatusOr<std::string> RawPeer::ReadSome() {
   RETURN_IF_ERROR(AwaitReadable(connection_.get()));
   char buffer[16384];
