@@ -26,11 +26,12 @@ absl::Status MakeOnlyWritable(const std::string& folder, const std::vector<std::
   if (::geteuid() != 0) return absl::PermissionDeniedError("a mount namespace needs root");
   if (::unshare(CLONE_NEWNS) != 0) return ErrnoStatus(errno, "unshare");
   if (::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return ErrnoStatus(errno, "make mounts private");
-  if (::mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,nr_inodes=20000") != 0)
-    return ErrnoStatus(errno, absl::StrCat("mount tmpfs on ", folder));
   for (const std::string& kept : as_they_are)
     if (::mount(kept.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr) != 0)
       return ErrnoStatus(errno, absl::StrCat("bind ", kept));
+  // After the binds, which would cover it.
+  if (::mount("tmpfs", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,nr_inodes=20000") != 0)
+    return ErrnoStatus(errno, absl::StrCat("mount tmpfs on ", folder));
   RETURN_IF_ERROR(SetReadOnly("/", true, AT_RECURSIVE));
   RETURN_IF_ERROR(SetReadOnly(folder, false, 0));
   for (const std::string& kept : as_they_are) RETURN_IF_ERROR(SetReadOnly(kept, false, 0));
