@@ -34,7 +34,7 @@ int LLVMFuzzerInitialize(int* argc, char*** argv) {
   static std::vector<std::string> arguments = {
       **argv,
       "-max_total_time=" + Variable("FUZZ_SECONDS", "10"),
-      "-timeout=10",
+      "-timeout=20",
       "-rss_limit_mb=1024",
       "-malloc_limit_mb=64",
       "-print_final_stats=1",
