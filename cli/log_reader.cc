@@ -17,11 +17,34 @@
 namespace podvisor::cli {
 
 void LogParser::Take(absl::string_view bytes) {
-  rest_.append(bytes.data(), bytes.size());
-  size_t start = 0;
-  for (size_t end; (end = rest_.find('\n', start)) != std::string::npos; start = end + 1)
-    Line(absl::string_view(rest_).substr(start, end - start));
-  rest_.erase(0, start);
+  while (!bytes.empty()) {
+    if (too_long_) {
+      TakeTooLong(bytes);
+      continue;
+    }
+    // Room for a line's newline too, so that the same lines are too long wherever the bytes are cut.
+    const absl::string_view piece = bytes.substr(0, kMaxLine + 1 - rest_.size());
+    bytes.remove_prefix(piece.size());
+    rest_.append(piece.data(), piece.size());
+    size_t start = 0;
+    for (size_t end; (end = rest_.find('\n', std::max(start, scanned_))) != std::string::npos; start = end + 1)
+      Line(absl::string_view(rest_).substr(start, end - start));
+    rest_.erase(0, start);
+    scanned_ = rest_.size();
+    if (rest_.size() <= kMaxLine) continue;
+    sink_(LogStream::kStdout, rest_);
+    rest_ = std::string();
+    scanned_ = 0;
+    too_long_ = true;
+  }
+}
+
+void LogParser::TakeTooLong(absl::string_view& bytes) {
+  const size_t end = bytes.find('\n');
+  const absl::string_view piece = bytes.substr(0, end == absl::string_view::npos ? end : end + 1);
+  sink_(LogStream::kStdout, piece);
+  bytes.remove_prefix(piece.size());
+  too_long_ = end == absl::string_view::npos;
 }
 
 void LogParser::Line(absl::string_view line) {

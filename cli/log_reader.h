@@ -17,19 +17,24 @@ enum class LogStream { kStdout, kStderr };
 
 // Takes bytes of a log file in any pieces and gives back what the program wrote. A line is
 // "RFC3339-TIME STREAM TAG TEXT\n"; with tag P the text is a part of a line, so no newline is added. Lines of another
-// shape are passed on as they are, to stdout. Not thread-safe.
+// shape, or longer than kMaxLine, are passed on as they are, to stdout. Holds at most kMaxLine bytes. Not thread-safe.
 class LogParser {
  public:
+  static constexpr size_t kMaxLine = 1 << 20;
   using Sink = std::function<void(LogStream stream, absl::string_view bytes)>;
   explicit LogParser(Sink sink) : sink_(std::move(sink)) {}
 
   void Take(absl::string_view bytes);
 
  private:
+  // Takes what belongs to a line that is too long.
+  void TakeTooLong(absl::string_view& bytes);
   void Line(absl::string_view line);
 
   Sink sink_;
   std::string rest_;
+  size_t scanned_ = 0;     // no newline in so much of rest_
+  bool too_long_ = false;  // what comes up to the next newline belongs to a line that has been passed on
 };
 
 // Follows a log file that is still written, over its being renamed and made anew. Not thread-safe.

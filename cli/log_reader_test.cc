@@ -47,6 +47,23 @@ TEST(LogParserTest, OtherLinesAreShownAsTheyAre) {
   EXPECT_EQ(got.out, "not a log line\n");
 }
 
+TEST(LogParserTest, LinesThatAreTooLongAreShownAsTheyAreAndNotKept) {
+  const std::string head = "2026-01-01T00:00:00.000000001Z stdout F ";
+  const std::string longest = head + std::string(LogParser::kMaxLine - head.size(), 'x');
+  const std::string log = absl::StrCat(longest, "\n", longest, "y\n", head, "after\n");
+  for (const size_t cut : {size_t{1000}, longest.size(), longest.size() + 1, 2 * longest.size() + 1, log.size() - 3}) {
+    Collected got;
+    LogParser parser(got.sink());
+    parser.Take(log.substr(0, cut));
+    parser.Take(log.substr(cut));
+    EXPECT_EQ(got.out, absl::StrCat(longest.substr(head.size()), "\n", longest, "y\nafter\n")) << cut;
+  }
+  Collected got;
+  LogParser parser(got.sink());
+  parser.Take(std::string(3 * LogParser::kMaxLine, 'x'));
+  EXPECT_EQ(got.out.size(), 3 * LogParser::kMaxLine) << "shown before its end";
+}
+
 TEST(LogFollowerTest, FollowsRotation) {
   const std::string path = testing::TempDir() + "/follow.log";
   ::unlink(path.c_str());

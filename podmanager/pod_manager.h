@@ -43,12 +43,6 @@ struct ExecResult {
   int exit_code = 0;
 };
 
-// Which of a program's streams a client wants to have. With a terminal there is no stderr.
-struct StreamOptions {
-  bool tty = false;
-  bool want_stdin = false, want_stdout = false, want_stderr = false;
-};
-
 // What a Status call shows of one runtime handler.
 struct RuntimeHandlerInfo {
   std::string name;  // "" is the default

@@ -11,6 +11,12 @@
 
 namespace podvisor {
 
+// Which of a program's streams a client wants to have. With a terminal there is no stderr.
+struct StreamOptions {
+  bool tty = false;
+  bool want_stdin = false, want_stdout = false, want_stderr = false;
+};
+
 struct TerminalSize {
   uint16_t columns = 0, rows = 0;
 };

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Counts test cases of one Bazel run and prints "N passed, N failed, N skipped".
+"""Counts test cases of Bazel runs and prints "N passed, N failed, N skipped".
 
-    count_results.py BUILD_EVENTS_JSON
+    count_results.py BUILD_EVENTS_JSON…
 
-Reads the test.xml of every test that the run's build event file names, so neither results of earlier runs nor those of
+Reads the test.xml of every test that a run's build event file names, so neither results of earlier runs nor those of
 targets that are gone are counted. A test whose report has no cases counts as one; so does one that could not run.
 Exits with 1 if a test failed or none ran. Skipped cases are listed with their reasons.
 """
@@ -57,15 +57,16 @@ def results(events):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    with open(sys.argv[1], encoding="utf-8") as events:
-        for label, found in results(events):
-            for name, outcome, detail in found:
-                counts[outcome] += 1
-                if outcome != "passed":
-                    print(f"{outcome}: {label} {name} {detail.splitlines()[0] if detail else ''}".rstrip())
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8") as events:
+            for label, found in results(events):
+                for name, outcome, detail in found:
+                    counts[outcome] += 1
+                    if outcome != "passed":
+                        print(f"{outcome}: {label} {name} {detail.splitlines()[0] if detail else ''}".rstrip())
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     sys.exit(1 if counts["failed"] or not counts["passed"] else 0)
 

@@ -17,7 +17,9 @@ constexpr int kPatienceMs = 60000;
 
 absl::Status AwaitReadable(int fd) {
   pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
-  const int ready = ::poll(&entry, 1, kPatienceMs);
+  int ready;
+  do ready = ::poll(&entry, 1, kPatienceMs);
+  while (ready < 0 && errno == EINTR);  // a fuzzer has an alarm
   if (ready < 0) return ErrnoStatus(errno, "poll");
   return ready == 0 ? absl::DeadlineExceededError("the client says nothing") : absl::OkStatus();
 }
@@ -57,11 +59,14 @@ absl::Status RawPeer::Accept() {
 absl::Status RawPeer::Write(absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return ErrnoStatus(errno, "send");
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
   return absl::OkStatus();
 }
+
+void RawPeer::EndWrite() { ::shutdown(connection_.get(), SHUT_WR); }
 
 absl::StatusOr<std::string> RawPeer::ReadSome() {
   RETURN_IF_ERROR(AwaitReadable(connection_.get()));

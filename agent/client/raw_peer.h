@@ -25,6 +25,8 @@ class RawPeer {
   void StopListening();
 
   absl::Status Write(absl::string_view bytes);
+  // The client sees the end of the stream, and can go on to write.
+  void EndWrite();
   // Some bytes, at least one. kUnavailable at the end of the stream.
   absl::StatusOr<std::string> ReadSome();
   absl::StatusOr<std::string> ReadLine();

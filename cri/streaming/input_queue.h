@@ -2,6 +2,7 @@
 #ifndef PODVISOR_CRI_STREAMING_INPUT_QUEUE_H_
 #define PODVISOR_CRI_STREAMING_INPUT_QUEUE_H_
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,6 +28,7 @@ class InputQueue : public std::enable_shared_from_this<InputQueue> {
 
   void Push(absl::string_view data) {
     if (ended_) return taken_(data.size());
+    kept_ += data.size();
     data_.append(data.data(), data.size());
     Next();
   }
@@ -36,11 +38,14 @@ class InputQueue : public std::enable_shared_from_this<InputQueue> {
     Next();
   }
 
-  // Nothing of it is called any more.
+  // Nothing of it is called any more, but that what it has kept is dropped: a session that ends without having read
+  // its input must not hold up the others on its connection.
   void Close() {
     session_ = nullptr;
-    taken_ = [](size_t) {};
     ended_ = true;
+    data_.clear();
+    const std::function<void(size_t)> taken = std::exchange(taken_, [](size_t) {});
+    if (const size_t kept = std::exchange(kept_, 0); kept > 0) taken(kept);
   }
 
  private:
@@ -51,6 +56,7 @@ class InputQueue : public std::enable_shared_from_this<InputQueue> {
       const size_t size = data_.size();
       session_->Write(std::exchange(data_, {}), [self = shared_from_this(), size] {
         self->busy_ = false;
+        self->kept_ -= std::min(size, self->kept_);  // none after Close()
         self->taken_(size);
         self->Next();
       });
@@ -63,6 +69,7 @@ class InputQueue : public std::enable_shared_from_this<InputQueue> {
   std::function<void(size_t)> taken_;
   std::shared_ptr<StreamSession> session_;
   std::string data_;
+  size_t kept_ = 0;  // of what was pushed: in data_, or being written
   bool busy_ = false, ended_ = false, end_told_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include "base/status_matchers.h"
 #include "cri/streaming/exit_status.h"
 #include "cri/streaming/http_upgrade.h"
+#include "cri/streaming/input_queue.h"
 #include "cri/streaming/protocols.h"
 #include "cri/streaming/terminal_sizes.h"
 #include "cri/streaming/tokens.h"
@@ -121,6 +122,32 @@ TEST(StreamPath, IsKindAndToken) {
   EXPECT_EQ(path->token, "abc");
   for (const char* bad : {"", "/", "/exec", "/exec/", "/exec/a/b", "/stats/a", "exec/a"})
     EXPECT_FALSE(ParseStreamPath(bad).has_value()) << bad;
+}
+
+// Takes what is written when it is told to.
+class SlowSession final : public StreamSession {
+ public:
+  void Write(std::string, std::function<void()> taken) override { take = std::move(taken); }
+  void End() override {}
+  void Resize(TerminalSize) override {}
+  void Hangup(Leave) override {}
+  std::function<void()> take;
+};
+
+TEST(InputQueue, WhatIsKeptAtTheEndIsGivenBack) {
+  size_t taken = 0;
+  const auto queue = std::make_shared<InputQueue>([&](size_t bytes) { taken += bytes; });
+  const auto session = std::make_shared<SlowSession>();
+  queue->Connect(session);
+  queue->Push("first");
+  session->take();
+  EXPECT_EQ(taken, 5u);
+  queue->Push("under way");
+  queue->Push("waiting");
+  queue->Close();
+  EXPECT_EQ(taken, 21u);
+  session->take();
+  EXPECT_EQ(taken, 21u) << "given back twice";
 }
 
 }  // namespace

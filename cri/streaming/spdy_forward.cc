@@ -67,6 +67,9 @@ class Forward final : public SpdyConversation {
         port > 0xffff)
       return spdy().Reset(id, spdy::ResetReason::kProtocolError);
     const std::string request_id = RequestId(id, type, spdy::Find(headers, "requestid"));
+    // Streams that have ended count for no stream, so their number is no bound.
+    if (pairs_.size() >= spdy::kMaxStreams && pairs_.count(request_id) == 0)
+      return spdy().Reset(id, spdy::ResetReason::kRefusedStream);
     std::shared_ptr<Pair>& pair = pairs_[request_id];
     if (pair == nullptr) pair = std::make_shared<Pair>(request_id, static_cast<uint16_t>(port), *this);
     uint32_t& stream = type == "data" ? pair->data : pair->error;
@@ -123,8 +126,8 @@ class Forward final : public SpdyConversation {
   }
 
   void Forget(Pair& pair, Leave leave) {
-    pair.forward = nullptr;
     pair.input->Close();
+    pair.forward = nullptr;
     if (const std::shared_ptr<StreamSession> session = std::exchange(pair.session, nullptr)) session->Hangup(leave);
     by_stream_.erase(pair.data);
     by_stream_.erase(pair.error);

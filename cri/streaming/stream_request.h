@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "podmanager/pod_manager.h"
+#include "podmanager/stream_session.h"
 
 namespace podvisor::cri {
 

@@ -77,6 +77,7 @@ class Forward final : public Conversation {
     if (!message.ok()) return message.status();
     const size_t index = message->channel / 2;
     if (message->channel % 2 != 0 || index >= ports_.size() || message->data.empty()) return absl::OkStatus();
+    if (ports_[index]->forward == nullptr) return absl::OkStatus();  // it has ended, and the others go on
     Hold(message->data.size());
     ports_[index]->input->Push(message->data);
     return absl::OkStatus();
@@ -89,8 +90,8 @@ class Forward final : public Conversation {
   void OnShutdown() override {}
 
   static void HangUp(Port& port, Leave leave) {
-    port.forward = nullptr;
     port.input->Close();
+    port.forward = nullptr;
     if (const std::shared_ptr<StreamSession> session = std::exchange(port.session, nullptr)) session->Hangup(leave);
   }
 

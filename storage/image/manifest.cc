@@ -28,12 +28,19 @@ bool IsConfigType(absl::string_view type) {
   return type == "application/vnd.oci.image.config.v1+json" || type == "application/vnd.docker.container.image.v1+json";
 }
 
+// What a registry has written is its fault, and no caller's argument.
+absl::StatusOr<Digest> ReadDigest(const std::string& text) {
+  absl::StatusOr<Digest> digest = Digest::Parse(text);
+  if (!digest.ok()) return absl::DataLossError(digest.status().message());
+  return digest;
+}
+
 absl::StatusOr<Descriptor> ReadDescriptor(const nlohmann::json& json) {
   if (!json.is_object()) return absl::DataLossError("a descriptor is not an object");
   Descriptor descriptor;
   ASSIGN_OR_RETURN(descriptor.media_type, JsonText(json, "mediaType"));
   ASSIGN_OR_RETURN(const std::string digest, JsonText(json, "digest"));
-  ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(digest));
+  ASSIGN_OR_RETURN(descriptor.digest, ReadDigest(digest));
   const auto size = json.find("size");
   if (size == json.end() || !size->is_number_unsigned()) return absl::DataLossError("a descriptor has no valid size");
   descriptor.size = size->get<uint64_t>();
@@ -168,7 +175,7 @@ absl::StatusOr<ParsedConfig> ParseImageConfig(absl::string_view content) {
   if (rootfs == json.end() || !rootfs->is_object()) return absl::DataLossError("the image configuration has no rootfs");
   ASSIGN_OR_RETURN(const std::vector<std::string> diff_ids, JsonTextList(*rootfs, "diff_ids"));
   for (const std::string& text : diff_ids) {
-    ASSIGN_OR_RETURN(result.diff_ids.emplace_back(), Digest::Parse(text), "diff_ids");
+    ASSIGN_OR_RETURN(result.diff_ids.emplace_back(), ReadDigest(text), "diff_ids");
   }
   const auto found = json.find("config");
   if (found == json.end() || found->is_null()) return result;

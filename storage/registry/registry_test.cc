@@ -150,6 +150,17 @@ TEST_F(HostsTest, FoldersByPortAndDefault) {
   EXPECT_EQ((*LoadRegistryHosts(dir_, "any.io:5000"))[0].base_url, "http://underscore/v2");
 }
 
+TEST_F(HostsTest, KeysThatNestTooDeepAreRefused) {
+  std::string deep = "a";
+  for (int i = 0; i < 250000; ++i) deep += ".a";
+  for (const std::string& text : {deep + " = 1", "[" + deep + "]"}) {
+    Write("x.io", text);
+    EXPECT_THAT(LoadRegistryHosts(dir_, "x.io"), StatusIs(StatusCode::kInvalidArgument, "hosts.toml: more than"));
+  }
+  Write("x.io", deep.substr(0, 2 * 2000 + 1) + " = 1");
+  EXPECT_OK(LoadRegistryHosts(dir_, "x.io"));
+}
+
 TEST_F(HostsTest, ErrorsNameFileAndKey) {
   const struct {
     const char *text, *part;

@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
 #include "vmm/qemu/command_line.h"
+#include "vmm/qemu/qmp_fields.h"
 
 namespace podvisor {
 namespace {
@@ -33,11 +34,6 @@ absl::StatusOr<DiskSpec> ParseLabel(absl::string_view label) {
   return absl::InternalError(absl::StrCat("fdset with the label \"", label, "\" is not ours"));
 }
 
-std::string Text(const json& object, const char* key) {
-  const auto member = object.find(key);
-  return member != object.end() && member->is_string() ? member->get<std::string>() : "";
-}
-
 absl::Status ReopenSlot(const DiskTable::Execute& execute, int slot, const std::string& file_node) {
   const json options = {{"driver", "raw"}, {"node-name", SlotNode(slot)}, {"file", file_node}, {"read-only", true}};
   return execute("blockdev-reopen", {{"options", json::array({options})}}, -1).status();
@@ -55,19 +51,20 @@ absl::Status DiskTable::Load() {
   ASSIGN_OR_RETURN(const json nodes, execute_("query-named-block-nodes", {{"flat", true}}, -1));
   std::set<std::string> names;
   std::set<std::string> files_in_slots;
-  for (const json& node : nodes) names.insert(Text(node, "node-name"));
+  for (const json& node : QmpList(nodes)) names.insert(QmpText(node, "node-name"));
   ASSIGN_OR_RETURN(const json devices, execute_("query-block", nullptr, -1));
-  for (const json& device : devices)
-    if (const auto inserted = device.find("inserted"); inserted != device.end())
-      files_in_slots.insert(Text(*inserted, "file"));
+  for (const json& device : QmpList(devices)) files_in_slots.insert(QmpText(QmpMember(device, "inserted"), "file"));
   ASSIGN_OR_RETURN(const json sets, execute_("query-fdsets", nullptr, -1));
   used_.clear();
   std::vector<int> remains;
-  for (const json& set : sets) {
-    const int place = set.value("fdset-id", -1);
-    const json fds = set.value("fds", json::array());
+  for (const json& set : QmpList(sets)) {
+    const int64_t number = QmpNumber(set, "fdset-id", -1);
+    const json& fds = QmpList(QmpMember(set, "fds"));
     if (fds.empty()) continue;
-    ASSIGN_OR_RETURN(DiskSpec disk, ParseLabel(Text(fds[0], "opaque")));
+    if (number < 0 || number >= kFirstTarget + kTargets || (number >= slots_ && number < kFirstTarget))
+      return absl::InternalError(absl::StrCat("fdset ", number, " is not ours"));
+    const int place = static_cast<int>(number);
+    ASSIGN_OR_RETURN(DiskSpec disk, ParseLabel(QmpText(fds[0], "opaque")));
     if (files_in_slots.count(absl::StrCat("/dev/fdset/", place)) > 0)
       used_.emplace(place, std::move(disk));
     else
@@ -162,12 +159,13 @@ absl::Status DiskTable::DropImage(int place) {
   // Errors of nodes and sets that are not there are of no special class: ask first.
   ASSIGN_OR_RETURN(const json nodes, execute_("query-named-block-nodes", {{"flat", true}}, -1));
   std::set<std::string> names;
-  for (const json& node : nodes) names.insert(Text(node, "node-name"));
+  for (const json& node : QmpList(nodes)) names.insert(QmpText(node, "node-name"));
   for (const std::string& node : {ScsiNode(place), FileNode(place)})
     if (names.count(node) > 0) RETURN_IF_ERROR(execute_("blockdev-del", {{"node-name", node}}, -1).status());
   ASSIGN_OR_RETURN(const json sets, execute_("query-fdsets", nullptr, -1));
-  for (const json& set : sets)
-    if (set.value("fdset-id", -1) == place) RETURN_IF_ERROR(execute_("remove-fd", {{"fdset-id", place}}, -1).status());
+  for (const json& set : QmpList(sets))
+    if (QmpNumber(set, "fdset-id", -1) == place)
+      RETURN_IF_ERROR(execute_("remove-fd", {{"fdset-id", place}}, -1).status());
   return absl::OkStatus();
 }
 

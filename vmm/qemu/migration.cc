@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "vmm/qemu/qmp_fields.h"
 
 namespace podvisor {
 namespace {
@@ -20,7 +21,7 @@ json Capabilities() {
 
 void Migration::Event(const json& data) {
   absl::MutexLock lock(&mu_);
-  status_ = data.value("status", "");
+  status_ = QmpText(data, "status");
 }
 
 void Migration::Ended() {
@@ -51,7 +52,8 @@ absl::Status Migration::Save(const Execute& execute, int fd, absl::Time deadline
   absl::Status done = Wait(deadline);
   if (!absl::IsFailedPrecondition(done)) return done;
   ASSIGN_OR_RETURN(const json told, execute("query-migrate", nullptr, -1), done.message());
-  return absl::FailedPreconditionError(absl::StrCat(done.message(), ": ", told.value("error-desc", "no reason given")));
+  const std::string why = QmpText(told, "error-desc");
+  return absl::FailedPreconditionError(absl::StrCat(done.message(), ": ", why.empty() ? "no reason given" : why));
 }
 
 absl::Status Migration::Load(const Execute& execute, int number, absl::Time deadline) {

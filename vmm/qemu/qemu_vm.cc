@@ -14,7 +14,9 @@
 #include "vmm/qemu/launch.h"
 #include "vmm/qemu/migration.h"
 #include "vmm/qemu/proc_stat.h"
+#include "vmm/qemu/qmp_fields.h"
 #include "vmm/qemu/template_files.h"
+#include "vmm/qemu/vcpu_places.h"
 
 namespace podvisor {
 namespace {
@@ -23,6 +25,8 @@ using nlohmann::json;
 
 constexpr size_t kSearchedForErrors = 16384;                  // bytes
 constexpr size_t kTailInErrors = 2048;                        // bytes
+constexpr size_t kLongestName = 64;                           // of what QEMU's events name
+constexpr size_t kMostDeletedDevices = 256;                   // that nobody has waited for
 constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);  // from exec to QEMU's greeting, on a machine in trouble
 constexpr absl::Duration kSaveTimeout = absl::Seconds(60);    // of a template's devices, on such a machine
 constexpr absl::Duration kKillTimeout = absl::Seconds(5);     // from SIGKILL to the end
@@ -159,12 +163,14 @@ absl::Status QemuVm::Open(Process& process, absl::Time deadline) {
 
 QmpClient::OnEvent QemuVm::EventHandler() {
   return [remains = remains_](const std::string& name, const json& data) {
-    if (!data.is_object()) return;
     if (name == "MIGRATION") return remains->migration.Event(data);
     absl::MutexLock lock(&remains->mu);
-    if (name == "SHUTDOWN") remains->shutdown_reason = data.value("reason", "");
-    // At most one of ours is waited for; a guest can't make devices that have an id.
-    if (name == "DEVICE_DELETED" && data.contains("device")) remains->deleted_devices.insert(data.value("device", ""));
+    if (name == "SHUTDOWN") remains->shutdown_reason = QmpText(data, "reason").substr(0, kLongestName);
+    // At most one of ours is waited for; a guest can't make devices that have an id, but one that broke into its QEMU
+    // can tell of any number.
+    const std::string device = name == "DEVICE_DELETED" ? QmpText(data, "device") : "";
+    if (!device.empty() && device.size() <= kLongestName && remains->deleted_devices.size() < kMostDeletedDevices)
+      remains->deleted_devices.insert(device);
   };
 }
 
@@ -297,24 +303,12 @@ absl::Status QemuVm::Resize(int vcpus, uint64_t memory_bytes) {
 
 // A vCPU that is there stays: taking one away needs the guest's consent.
 absl::Status QemuVm::AddVcpus(int vcpus) {
-  ASSIGN_OR_RETURN(const json places, Execute("query-hotpluggable-cpus", nullptr));
-  int present = 0;
-  std::vector<json> free;
-  for (const json& place : places) {
-    if (place.contains("qom-path"))
-      ++present;
-    else
-      free.push_back(place);
-  }
-  const auto core = [](const json& place) { return place.value("/props/core-id"_json_pointer, 0); };
-  std::sort(free.begin(), free.end(), [&](const json& a, const json& b) { return core(a) < core(b); });
-  for (const json& place : free) {
-    if (present >= vcpus) break;
-    json arguments = place.value("props", json::object());
-    arguments["driver"] = place.value("type", "");
-    arguments["id"] = absl::StrCat("cpu", core(place));
+  ASSIGN_OR_RETURN(const json answer, Execute("query-hotpluggable-cpus", nullptr));
+  VcpuPlaces places = ReadVcpuPlaces(answer);
+  for (json& arguments : places.free) {
+    if (places.present >= vcpus) break;
     RETURN_IF_ERROR(Execute("device_add", std::move(arguments)).status(), "add a vCPU");
-    ++present;
+    ++places.present;
   }
   return absl::OkStatus();
 }
@@ -351,9 +345,10 @@ std::map<std::string, double> QemuVm::Metrics() {
   const auto client = Client(deadline);
   if (!client.ok()) return metrics;
   if (const auto balloon = (*client)->Execute("query-balloon", nullptr, deadline); balloon.ok())
-    metrics["balloon_actual_bytes"] = balloon->value("actual", 0.0);
+    metrics["balloon_actual_bytes"] = static_cast<double>(QmpNumber(*balloon, "actual", 0));
   if (const auto memory = (*client)->Execute("query-memory-size-summary", nullptr, deadline); memory.ok())
-    metrics["memory_bytes"] = memory->value("base-memory", 0.0) + memory->value("plugged-memory", 0.0);
+    metrics["memory_bytes"] = static_cast<double>(QmpNumber(*memory, "base-memory", 0)) +
+                              static_cast<double>(QmpNumber(*memory, "plugged-memory", 0));
   if (const auto vcpus = (*client)->Execute("query-cpus-fast", nullptr, deadline); vcpus.ok())
     metrics["vcpus"] = static_cast<double>(vcpus->size());
   return metrics;
