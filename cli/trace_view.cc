@@ -1,6 +1,7 @@
 #include "cli/trace_view.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -42,7 +43,7 @@ absl::StatusOr<std::string> TraceView(absl::string_view trace_json, int width) {
   std::string view = absl::StrFormat("%-16s %9s %9s\n", "STAGE", "AT ms", "TOOK ms");
   for (const Stage& stage : *stages) {
     const int from = std::clamp(static_cast<int>(stage.offset_ms / end_ms * width), 0, width - 1);
-    const int length = std::clamp(static_cast<int>(stage.duration_ms / end_ms * width + 0.5), 1, width - from);
+    const int length = std::clamp(static_cast<int>(std::lround(stage.duration_ms / end_ms * width)), 1, width - from);
     absl::StrAppend(&view, absl::StrFormat("%-16s %9.1f %9.1f  ", stage.name, stage.offset_ms, stage.duration_ms),
                     std::string(static_cast<size_t>(from), ' '), std::string(static_cast<size_t>(length), '#'), "\n");
   }

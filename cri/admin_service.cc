@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kMaxReferenceBytes = 1024;
 
-absl::Status Import(const Backend& backend, Call& call, const v1::ImportImageRequest& request,
-                    v1::ImportImageResponse* response) {
+absl::Status Import(const Backend& backend, Call& call, const podvisor::v1::ImportImageRequest& request,
+                    podvisor::v1::ImportImageResponse* response) {
   RETURN_IF_ERROR(AbsolutePath(Field("path"), request.path()));
   RETURN_IF_ERROR(NoLongerThan(Field("name"), request.name(), kMaxReferenceBytes));
   RETURN_IF_ERROR(Printable(Field("name"), request.name()));
@@ -26,15 +26,15 @@ absl::Status Import(const Backend& backend, Call& call, const v1::ImportImageReq
   return absl::OkStatus();
 }
 
-absl::Status Pull(const Backend& backend, Call& call, const v1::AdminPullRequest& request,
-                  grpc::ServerWriter<v1::PullProgress>* writer) {
+absl::Status Pull(const Backend& backend, Call& call, const podvisor::v1::AdminPullRequest& request,
+                  grpc::ServerWriter<podvisor::v1::PullProgress>* writer) {
   const Field image("image");
   RETURN_IF_ERROR(NotEmpty(image, request.image()));
   RETURN_IF_ERROR(NoLongerThan(image, request.image(), kMaxReferenceBytes));
   RETURN_IF_ERROR(Printable(image, request.image()));
   call.subject = absl::StrCat("image ", request.image());
 
-  v1::PullProgress message;  // of the stream's thread until Finish()
+  podvisor::v1::PullProgress message;  // of the stream's thread until Finish()
   ProgressStream stream([&](const PullProgress& progress) {
     message.set_stage(progress.stage);
     message.set_bytes_done(progress.bytes_done);
@@ -57,14 +57,14 @@ absl::Status Pull(const Backend& backend, Call& call, const v1::AdminPullRequest
 
 }  // namespace
 
-grpc::Status AdminService::ImportImage(grpc::ServerContext* context, const v1::ImportImageRequest* request,
-                                       v1::ImportImageResponse* response) {
+grpc::Status AdminService::ImportImage(grpc::ServerContext* context, const podvisor::v1::ImportImageRequest* request,
+                                       podvisor::v1::ImportImageResponse* response) {
   return edge_.Serve("ImportImage", Chatter::kEvent, context,
                      [&](Call& call) { return Import(backend_, call, *request, response); });
 }
 
-grpc::Status AdminService::PullImage(grpc::ServerContext* context, const v1::AdminPullRequest* request,
-                                     grpc::ServerWriter<v1::PullProgress>* writer) {
+grpc::Status AdminService::PullImage(grpc::ServerContext* context, const podvisor::v1::AdminPullRequest* request,
+                                     grpc::ServerWriter<podvisor::v1::PullProgress>* writer) {
   return edge_.Serve("PullImage", Chatter::kEvent, context,
                      [&](Call& call) { return Pull(backend_, call, *request, writer); });
 }

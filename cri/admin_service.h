@@ -8,15 +8,15 @@
 
 namespace podvisor::cri {
 
-class AdminService final : public v1::Admin::Service {
+class AdminService final : public podvisor::v1::Admin::Service {
  public:
   // `edge` is borrowed.
   AdminService(const Backend& backend, const Edge& edge) : backend_(backend), edge_(edge) {}
 
-  grpc::Status ImportImage(grpc::ServerContext* context, const v1::ImportImageRequest* request,
-                           v1::ImportImageResponse* response) override;
-  grpc::Status PullImage(grpc::ServerContext* context, const v1::AdminPullRequest* request,
-                         grpc::ServerWriter<v1::PullProgress>* writer) override;
+  grpc::Status ImportImage(grpc::ServerContext* context, const podvisor::v1::ImportImageRequest* request,
+                           podvisor::v1::ImportImageResponse* response) override;
+  grpc::Status PullImage(grpc::ServerContext* context, const podvisor::v1::AdminPullRequest* request,
+                         grpc::ServerWriter<podvisor::v1::PullProgress>* writer) override;
 
  private:
   const Backend backend_;

@@ -123,7 +123,7 @@ absl::Time PoolFactory::Decide() {
     parts_.tasks.Run([this, vm] { EndPoolVm(parts_, *vm); });
   }
   for (const auto& [key, handler] : decision.fill) {
-    parts_.tasks.Run([this, key, handler] { Filled(key, MakePoolVm(parts_, *next_, *handler, key)); });
+    parts_.tasks.Run([this, key = key, handler = handler] { Filled(key, MakePoolVm(parts_, *next_, *handler, key)); });
   }
   return std::min(next, decision.next);
 }

@@ -165,7 +165,7 @@ absl::StatusOr<ExecResult> RunExecSync(EventLoop& loop, std::shared_ptr<AgentCli
   if (!status.ok()) {
     // Where the answer is missing, the process may run.
     if (absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status)) exec->Leave();
-    return absl::IsDeadlineExceeded(status) ? timed_out() : Prefix(std::move(status), what);
+    return absl::IsDeadlineExceeded(status) ? timed_out() : Prefix(status, what);
   }
 
   exec->Follow();

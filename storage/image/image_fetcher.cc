@@ -95,7 +95,7 @@ absl::StatusOr<ResolvedImage> ImageFetcher::Resolve(const std::string& tag_or_di
       break;
     }
     if (depth == kMaxIndexDepth) return absl::DataLossError("indexes of images nested too deep");
-    ASSIGN_OR_RETURN(const Descriptor chosen, SelectPlatform(std::get<Index>(parsed), OwnPlatform()));
+    ASSIGN_OR_RETURN(const Descriptor chosen, SelectPlatform(std::get<ImageIndex>(parsed), OwnPlatform()));
     context_.pins.Add(chosen.digest);
     if (content.Has(chosen.digest)) {
       ASSIGN_OR_RETURN(fetched.content, content.Read(chosen.digest, kMaxManifestBytes));

@@ -114,7 +114,7 @@ absl::StatusOr<ImportedImage> Importer::ReadLayout() {
   ImportedImage result;
   ASSIGN_OR_RETURN(const std::string text, tree_.ReadFile("index.json", kMaxManifestBytes));
   ASSIGN_OR_RETURN(auto parsed, ParseManifest(text, "application/vnd.oci.image.index.v1+json"), "index.json");
-  const Index* index = std::get_if<Index>(&parsed);
+  const ImageIndex* index = std::get_if<ImageIndex>(&parsed);
   if (index == nullptr) return absl::DataLossError("index.json is no index");
   ASSIGN_OR_RETURN(Descriptor chosen, SelectPlatform(*index, OwnPlatform()), "index.json");
   for (const Descriptor& entry : index->manifests) {
@@ -123,7 +123,7 @@ absl::StatusOr<ImportedImage> Importer::ReadLayout() {
       continue;
     }
     // Other platforms' manifests and attestations may stand beside; a second image may not.
-    const absl::StatusOr<Descriptor> also = SelectPlatform(Index{{entry}}, OwnPlatform());
+    const absl::StatusOr<Descriptor> also = SelectPlatform(ImageIndex{{entry}}, OwnPlatform());
     if (also.ok() && also->platform.os == chosen.platform.os && also->platform.variant == chosen.platform.variant)
       return absl::InvalidArgumentError("the layout holds several images: export one at a time");
   }
@@ -144,7 +144,7 @@ absl::StatusOr<ImportedImage> Importer::ReadLayout() {
       return result;
     }
     if (depth == kMaxIndexDepth) return absl::DataLossError("indexes of images nested too deep");
-    ASSIGN_OR_RETURN(chosen, SelectPlatform(std::get<Index>(parsed), OwnPlatform()));
+    ASSIGN_OR_RETURN(chosen, SelectPlatform(std::get<ImageIndex>(parsed), OwnPlatform()));
   }
 }
 

@@ -118,7 +118,8 @@ Platform OwnPlatform() {
 #endif
 }
 
-absl::StatusOr<std::variant<Manifest, Index>> ParseManifest(absl::string_view content, absl::string_view content_type) {
+absl::StatusOr<std::variant<Manifest, ImageIndex>> ParseManifest(absl::string_view content,
+                                                                 absl::string_view content_type) {
   if (content.size() > kMaxManifestBytes) return absl::DataLossError("the manifest has more than 4 MiB");
   const nlohmann::json json = nlohmann::json::parse(content, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return absl::DataLossError("the manifest is not a JSON object");
@@ -140,7 +141,7 @@ absl::StatusOr<std::variant<Manifest, Index>> ParseManifest(absl::string_view co
   if ((is_index && says_manifest) || (is_manifest && says_index))
     return absl::DataLossError(absl::StrCat("the manifest's content contradicts its type ", type));
   if (is_index) {
-    Index index;
+    ImageIndex index;
     ASSIGN_OR_RETURN(index.manifests, ReadDescriptors(json.at("manifests"), kMaxIndexEntries), "index");
     return index;
   }
@@ -148,7 +149,7 @@ absl::StatusOr<std::variant<Manifest, Index>> ParseManifest(absl::string_view co
   return ReadManifest(json);
 }
 
-absl::StatusOr<Descriptor> SelectPlatform(const Index& index, const Platform& own) {
+absl::StatusOr<Descriptor> SelectPlatform(const ImageIndex& index, const Platform& own) {
   const Descriptor* best = nullptr;
   int best_fitness = 0;
   std::vector<std::string> offered;

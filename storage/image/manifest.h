@@ -36,17 +36,18 @@ struct Manifest {
   Descriptor config;
   std::vector<Descriptor> layers;  // base first; all tars, plain or compressed by gzip or zstd
 };
-struct Index {
+struct ImageIndex {
   std::vector<Descriptor> manifests;
 };
 
 // `content_type` (of HTTP) counts only where the document has no mediaType. kUnimplemented for schema 1, foreign layers
 // and artifacts; kDataLoss for what is malformed or both manifest and index. At most 512 layers.
-absl::StatusOr<std::variant<Manifest, Index>> ParseManifest(absl::string_view content, absl::string_view content_type);
+absl::StatusOr<std::variant<Manifest, ImageIndex>> ParseManifest(absl::string_view content,
+                                                                 absl::string_view content_type);
 
 // The entry for `own`: exact variant first, then none stated or the architecture's base, then any; last those without a
 // platform. kNotFound names what there is.
-absl::StatusOr<Descriptor> SelectPlatform(const Index& index, const Platform& own);
+absl::StatusOr<Descriptor> SelectPlatform(const ImageIndex& index, const Platform& own);
 
 struct ParsedConfig {
   ImageConfig config;

@@ -30,7 +30,7 @@ TEST(ManifestTest, ReadsManifestsAndIndexes) {
                                         "linux','architecture':'arm64','variant':'v8'}}]}"),
                                    "application/vnd.docker.distribution.manifest.list.v2+json");
   ASSERT_OK(index);
-  EXPECT_EQ(std::get<Index>(*index).manifests[0].platform.variant, "v8");
+  EXPECT_EQ(std::get<ImageIndex>(*index).manifests[0].platform.variant, "v8");
 }
 
 TEST(ManifestTest, Refuses) {
@@ -90,7 +90,7 @@ TEST(ManifestTest, SelectsThePlatform) {
       {{"linux", "amd64", ""}, {}, ""},
   };
   for (const auto& c : cases) {
-    const auto chosen = SelectPlatform(Index{c.entries}, c.own);
+    const auto chosen = SelectPlatform(ImageIndex{c.entries}, c.own);
     if (*c.chosen == '\0') {
       EXPECT_THAT(chosen, StatusIs(StatusCode::kNotFound, "not made for linux/amd64"));
     } else {

@@ -1,5 +1,6 @@
-// The messages of NRI, whatever was included before: NRI's LinuxSchedulerPolicy has the names of <sched.h>'s macros,
-// which win in the code that follows. Include this instead of nri.pb.h.
+// The messages of NRI, whatever was included before: NRI's LinuxSchedulerPolicy and LinuxSchedulerFlag have the
+// names of macros of <sched.h> and <linux/sched.h>, which win in the code that follows. Include this instead of
+// nri.pb.h.
 #ifndef PODVISOR_THIRD_PARTY_WIRE_NRI_MESSAGES_H_
 #define PODVISOR_THIRD_PARTY_WIRE_NRI_MESSAGES_H_
 
@@ -19,6 +20,20 @@
 #undef SCHED_IDLE
 #pragma push_macro("SCHED_DEADLINE")
 #undef SCHED_DEADLINE
+#pragma push_macro("SCHED_FLAG_RESET_ON_FORK")
+#undef SCHED_FLAG_RESET_ON_FORK
+#pragma push_macro("SCHED_FLAG_RECLAIM")
+#undef SCHED_FLAG_RECLAIM
+#pragma push_macro("SCHED_FLAG_DL_OVERRUN")
+#undef SCHED_FLAG_DL_OVERRUN
+#pragma push_macro("SCHED_FLAG_KEEP_POLICY")
+#undef SCHED_FLAG_KEEP_POLICY
+#pragma push_macro("SCHED_FLAG_KEEP_PARAMS")
+#undef SCHED_FLAG_KEEP_PARAMS
+#pragma push_macro("SCHED_FLAG_UTIL_CLAMP_MIN")
+#undef SCHED_FLAG_UTIL_CLAMP_MIN
+#pragma push_macro("SCHED_FLAG_UTIL_CLAMP_MAX")
+#undef SCHED_FLAG_UTIL_CLAMP_MAX
 
 #include "third_party/wire/nri.pb.h"
 
@@ -29,5 +44,12 @@
 #pragma pop_macro("SCHED_ISO")
 #pragma pop_macro("SCHED_IDLE")
 #pragma pop_macro("SCHED_DEADLINE")
+#pragma pop_macro("SCHED_FLAG_RESET_ON_FORK")
+#pragma pop_macro("SCHED_FLAG_RECLAIM")
+#pragma pop_macro("SCHED_FLAG_DL_OVERRUN")
+#pragma pop_macro("SCHED_FLAG_KEEP_POLICY")
+#pragma pop_macro("SCHED_FLAG_KEEP_PARAMS")
+#pragma pop_macro("SCHED_FLAG_UTIL_CLAMP_MIN")
+#pragma pop_macro("SCHED_FLAG_UTIL_CLAMP_MAX")
 
 #endif  // PODVISOR_THIRD_PARTY_WIRE_NRI_MESSAGES_H_

@@ -114,9 +114,9 @@ std::vector<ChildStep> MountTree::Steps() const {
   return steps;
 }
 
-std::vector<ChildStep> CredentialSteps(const Credentials& credentials) {
+std::vector<ChildStep> CredentialSteps(const ProcessCredentials& credentials) {
   // System calls by number: the C library's set*id would signal every thread of the parent, whose memory this is.
-  const auto wanted = std::make_shared<const Credentials>(credentials);
+  const auto wanted = std::make_shared<const ProcessCredentials>(credentials);
   const auto kept = [wanted](int capability) {
     return std::find(wanted->capabilities.begin(), wanted->capabilities.end(), capability) !=
            wanted->capabilities.end();

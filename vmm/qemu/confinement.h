@@ -36,7 +36,7 @@ class MountTree {
   std::shared_ptr<std::vector<Operation>> operations_;
 };
 
-struct Credentials {
+struct ProcessCredentials {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;      // supplementary
@@ -44,7 +44,7 @@ struct Credentials {
 };
 
 // Takes user, groups, all other capabilities and the way to new privileges.
-std::vector<ChildStep> CredentialSteps(const Credentials& credentials);
+std::vector<ChildStep> CredentialSteps(const ProcessCredentials& credentials);
 
 }  // namespace podvisor
 

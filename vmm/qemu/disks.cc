@@ -82,13 +82,13 @@ absl::StatusOr<GuestDisk> DiskTable::Attach(const DiskSpec& disk) {
   for (const auto& [place, used] : used_)
     if (used.path == disk.path && used.read_only == disk.read_only) return Describe(place);
   ASSIGN_OR_RETURN(const int place, FreePlace(disk));
-  absl::Status filled = Fill(place, disk);
+  const absl::Status filled = Fill(place, disk);
   if (!filled.ok()) {
     // If this fails as well, QEMU does not answer any more, and the place stays taken.
     absl::Status undone = Unplug(place);
     if (undone.ok()) undone = DropImage(place);
     if (!undone.ok()) used_.emplace(place, DiskSpec{"", disk.read_only});
-    return Prefix(std::move(filled), absl::StrCat("attach disk ", disk.path));
+    return Prefix(filled, absl::StrCat("attach disk ", disk.path));
   }
   used_.emplace(place, disk);
   return Describe(place);

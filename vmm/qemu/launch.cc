@@ -60,7 +60,7 @@ absl::StatusOr<std::string> RealPath(const std::string& path) {
 }
 
 // A kernel or initrd. QEMU opens it as a user without rights to it.
-absl::Status CheckReadable(const std::string& what, const std::string& path, const Credentials* user) {
+absl::Status CheckReadable(const std::string& what, const std::string& path, const ProcessCredentials* user) {
   ASSIGN_OR_RETURN(const UniqueFd fd, OpenFile(path, O_RDONLY), what, " (build one with guest/build)");
   struct stat stat = {};
   if (::fstat(fd.get(), &stat) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", path));
@@ -72,7 +72,7 @@ absl::Status CheckReadable(const std::string& what, const std::string& path, con
 }
 
 // A clone's kernel is in its memory.
-absl::Status CheckKernel(const VmSpec& spec, const Credentials* user) {
+absl::Status CheckKernel(const VmSpec& spec, const ProcessCredentials* user) {
   if (IsClone(spec.boot)) return absl::OkStatus();
   RETURN_IF_ERROR(CheckReadable("guest kernel", spec.kernel_path, user));
   if (!spec.initrd_path.empty()) RETURN_IF_ERROR(CheckReadable("guest initrd", spec.initrd_path, user));
@@ -114,9 +114,10 @@ const std::vector<int>& NinePCapabilities() {
   return capabilities;
 }
 
-absl::StatusOr<Credentials> MakeCredentials(const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
+absl::StatusOr<ProcessCredentials> MakeCredentials(const QemuOptions& options, Accelerator accelerator,
+                                                   const VmSpec& spec) {
   ASSIGN_OR_RETURN(const QemuUser user, ResolveUser(options.user, spec.id));
-  Credentials credentials = {user.uid, user.gid, {}, {}};
+  ProcessCredentials credentials = {user.uid, user.gid, {}, {}};
   if (!spec.shared_folder.empty()) credentials.capabilities = NinePCapabilities();
   if (accelerator == Accelerator::kKvm) {
     struct stat kvm = {};
@@ -211,7 +212,7 @@ absl::StatusOr<LaunchedQemu> LaunchQemu(const QemuOptions& options, Accelerator 
   Held held;
   RETURN_IF_ERROR(AddPlacementSteps(options, spec, held, spawn.steps));
   QemuPaths paths = {spec.kernel_path, spec.initrd_path, spec.shared_folder};
-  Credentials credentials;
+  ProcessCredentials credentials;
   if (confined) {
     ASSIGN_OR_RETURN(credentials, MakeCredentials(options, accelerator, spec));
     ASSIGN_OR_RETURN(const MountTree tree, MakeTree(options, accelerator, spec));

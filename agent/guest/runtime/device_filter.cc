@@ -13,6 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
+#undef major  // of sys/sysmacros.h, should a header include it: they are names of fields here
+#undef minor
+
 namespace podvisor::guest {
 namespace {
 
