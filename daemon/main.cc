@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -26,6 +27,16 @@ namespace {
 constexpr char kDefaultConfigFile[] = "/etc/podvisor/podvisor.yaml";
 // After the drain time: handlers that still have not returned are left behind, as by a crash, which is harmless.
 constexpr absl::Duration kLastPatience = absl::Seconds(10);
+
+// What is wrong with it is said here.
+absl::StatusOr<Config> Load(const std::vector<std::string>& files) {
+  absl::StatusOr<Config> config = LoadConfig(files);
+  if (config.ok()) {
+    if (absl::Status needed = CheckNeededFiles(*config); !needed.ok()) config = std::move(needed);
+  }
+  if (!config.ok()) std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+  return config;
+}
 
 int CheckConfig(const absl::StatusOr<Config>& config) {
   if (!config.ok()) return 1;
@@ -96,8 +107,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (files.empty() && ::access(kDefaultConfigFile, F_OK) == 0) files.emplace_back(kDefaultConfigFile);
-  const absl::StatusOr<Config> config = LoadConfig(files);
-  if (!config.ok()) std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+  const absl::StatusOr<Config> config = Load(files);
   if (check) return CheckConfig(config);
   return config.ok() ? Run(*config) : 1;
 }
