@@ -1,4 +1,5 @@
 // podvisord: pods that are virtual machines, for whoever speaks CRI.
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -65,7 +66,12 @@ void StopInTime(Daemon& daemon, absl::Duration drain) {
   watchdog.join();
 }
 
+// Large buffers (an answer of ExecSync is up to 16 MiB) go back to the kernel when they are freed: left to itself the C
+// library would take each next one from its heap, and keep that.
+constexpr int kLargestHeapBlock = 256 << 10;
+
 int Run(const Config& config) {
+  ::mallopt(M_MMAP_THRESHOLD, kLargestHeapBlock);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);

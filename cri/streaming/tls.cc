@@ -4,6 +4,7 @@
 
 #include <boost/asio/buffer.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/atomic_file.h"
 #include "base/status_macros.h"
@@ -22,6 +23,9 @@ absl::Status Load(const std::string& key, const std::string& file, const char* e
   const std::string where = absl::StrCat("streaming.", key, ": ", file);
   absl::StatusOr<std::string> pem = ReadFile(file, kMaxPemBytes);
   if (!pem.ok()) return Prefix(pem.status(), absl::StrCat("streaming.", key));
+  // OpenSSL takes an empty list of authorities for one, and then nobody would be let in.
+  if (!absl::StrContains(*pem, "-----BEGIN "))
+    return absl::InvalidArgumentError(absl::StrCat(where, ": must be ", expected, ": it holds nothing in PEM"));
   error_code error;
   take(boost::asio::buffer(*pem), error);
   if (!error) return absl::OkStatus();
