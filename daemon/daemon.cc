@@ -169,9 +169,9 @@ class DaemonImpl final : public Daemon {
     if (config_.streaming.address.empty()) return absl::OkStatus();
     cri::StreamingOptions options;
     options.address = config_.streaming.address;
-    options.tls_certificate = config_.streaming.tls_certificate;
-    options.tls_key = config_.streaming.tls_key;
-    options.tls_client_ca = config_.streaming.tls_client_ca;
+    options.tls = {.certificate = config_.streaming.tls_certificate,
+                   .key = config_.streaming.tls_key,
+                   .client_ca = config_.streaming.tls_client_ca};
     options.idle_timeout = config_.streaming.idle_timeout;
     options.max_connections = static_cast<size_t>(config_.streaming.max_connections);
     ASSIGN_OR_RETURN(streaming_, cri::StreamingServer::Start(*loop_, *pods_, std::move(options)));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cri/streaming/tls.h"
 
 namespace podvisor {
 namespace {
@@ -70,6 +71,12 @@ std::vector<std::string> MissingOnThisMachine(const Config& config) {
                                    " is there: install CNI plugins (Debian: containernetworking-plugins)"));
   }
   return missing;
+}
+
+absl::Status CheckNeededFiles(const Config& config) {
+  return cri::CheckTlsFiles({.certificate = config.streaming.tls_certificate,
+                             .key = config.streaming.tls_key,
+                             .client_ca = config.streaming.tls_client_ca});
 }
 
 }  // namespace podvisor

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "daemon/config.h"
 #include "podmanager/runtime_handler.h"
 
@@ -16,6 +17,10 @@ std::string MachineFactsJson(const std::map<std::string, RuntimeHandler>& handle
 
 // What the configuration names and the machine lacks, in words: for --check-config. Empty if all is there.
 std::vector<std::string> MissingOnThisMachine(const Config& config);
+
+// Files without which the daemon does not start at all: streaming's certificate and key. For --check-config, and at the
+// start before anything is touched. Any thread.
+absl::Status CheckNeededFiles(const Config& config);
 
 }  // namespace podvisor
 

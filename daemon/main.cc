@@ -1,4 +1,5 @@
 // podvisord: pods that are virtual machines, for whoever speaks CRI.
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -26,6 +28,16 @@ namespace {
 constexpr char kDefaultConfigFile[] = "/etc/podvisor/podvisor.yaml";
 // After the drain time: handlers that still have not returned are left behind, as by a crash, which is harmless.
 constexpr absl::Duration kLastPatience = absl::Seconds(10);
+
+// What is wrong with it is said here.
+absl::StatusOr<Config> Load(const std::vector<std::string>& files) {
+  absl::StatusOr<Config> config = LoadConfig(files);
+  if (config.ok()) {
+    if (absl::Status needed = CheckNeededFiles(*config); !needed.ok()) config = std::move(needed);
+  }
+  if (!config.ok()) std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+  return config;
+}
 
 int CheckConfig(const absl::StatusOr<Config>& config) {
   if (!config.ok()) return 1;
@@ -54,7 +66,12 @@ void StopInTime(Daemon& daemon, absl::Duration drain) {
   watchdog.join();
 }
 
+// Large buffers (an answer of ExecSync is up to 16 MiB) go back to the kernel when they are freed: left to itself the C
+// library would take each next one from its heap, and keep that.
+constexpr int kLargestHeapBlock = 256 << 10;
+
 int Run(const Config& config) {
+  ::mallopt(M_MMAP_THRESHOLD, kLargestHeapBlock);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -96,8 +113,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (files.empty() && ::access(kDefaultConfigFile, F_OK) == 0) files.emplace_back(kDefaultConfigFile);
-  const absl::StatusOr<Config> config = LoadConfig(files);
-  if (!config.ok()) std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
+  const absl::StatusOr<Config> config = Load(files);
   if (check) return CheckConfig(config);
   return config.ok() ? Run(*config) : 1;
 }

@@ -122,6 +122,23 @@ TEST_F(PodvisordTest, ChecksItsConfiguration) {
   EXPECT_THAT(started.err, HasSubstr("bad.yaml:1: log_level"));
 }
 
+TEST_F(PodvisordTest, SaysWhichCertificateItCannotUse) {
+  Write("text", "no certificate\n");
+  for (const char* file : {"nowhere", "text"}) {
+    Write("tls.yaml", absl::StrCat("streaming: {tls_certificate: ", Path(file), ", tls_key: ", Path(file), "}\n"));
+    const std::vector<std::string> config = {"--config", Path("base.yaml"), "--config", Path("tls.yaml")};
+    std::vector<std::string> check = config;
+    check.emplace_back("--check-config");
+    for (const std::vector<std::string>& arguments : {config, check}) {
+      const CommandResult refused = Command(arguments);
+      EXPECT_EQ(refused.exit.code, 1);
+      EXPECT_THAT(refused.err, HasSubstr("streaming.tls_certificate: "));
+      EXPECT_THAT(refused.err, HasSubstr(Path(file)));
+      EXPECT_FALSE(std::filesystem::exists(Path("state")));
+    }
+  }
+}
+
 TEST_F(PodvisordTest, ServesUntilSigterm) {
   Process daemon = Start({"--config", Path("base.yaml")});
   ASSERT_EQ(NextNotification(), "READY=1") << Log();

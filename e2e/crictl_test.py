@@ -1,33 +1,10 @@
-"""crictl, unchanged, on images of a registry: every step that a person at a node takes."""
-import json
+"""crictl, unchanged, on images of a registry: a pod's life, step by step. crictl_tour_test has the other commands."""
 import os
-import subprocess
 
-from e2e.harness import registry
-from e2e.harness.node import NodeTest, clients
-
-BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.29-2"
+from e2e.harness.crictl import BUSYBOX, CrictlTest
 
 
-class CrictlTest(NodeTest):
-    @classmethod
-    def setUpClass(cls):
-        clients()
-        cls.enterClassContext(registry.serving())
-        super().setUpClass()
-
-    def crictl(self, *words, check=True):
-        done = subprocess.run([clients() / "bin/crictl", "-r", "unix://" + self.node.socket, "-t", "120s", *words],
-                              capture_output=True, text=True, check=False, timeout=300)
-        if check and done.returncode != 0:
-            raise AssertionError(f"crictl {' '.join(map(str, words))}: {done.stdout}{done.stderr}\n{self.node.log_tail()}")
-        return done.stdout.strip() if check else done
-
-    def write(self, name, value):
-        path = self.node.folder / name
-        path.write_text(json.dumps(value))
-        return str(path)
-
+class LifeTest(CrictlTest):
     def test_a_pods_life_by_hand(self):
         self.crictl("pull", BUSYBOX)
         self.assertIn("e2e-test-images/busybox", self.crictl("images"))
@@ -45,8 +22,8 @@ class CrictlTest(NodeTest):
         self.assertEqual(self.crictl("logs", container), "started")
         self.assertIn(container[:13], self.crictl("ps"))
         self.assertIn(pod[:13], self.crictl("pods"))
-        self.assertEqual(json.loads(self.crictl("inspect", container))["status"]["state"], "CONTAINER_RUNNING")
-        self.assertEqual(json.loads(self.crictl("inspectp", pod))["status"]["state"], "SANDBOX_READY")
+        self.assertEqual(self.crictl_json("inspect", container)["status"]["state"], "CONTAINER_RUNNING")
+        self.assertEqual(self.crictl_json("inspectp", pod)["status"]["state"], "SANDBOX_READY")
         self.crictl("stop", "-t", "1", container)
         self.crictl("rm", container)
         self.crictl("stopp", pod)
@@ -55,13 +32,19 @@ class CrictlTest(NodeTest):
         self.crictl("rmi", BUSYBOX)
         self.assertNotIn("e2e-test-images/busybox", self.crictl("images"))
 
+    def test_run_does_it_all(self):
+        sandbox = self.pod_config("at-once")
+        os.makedirs(sandbox["log_directory"], exist_ok=True)
+        container = self.crictl("run", self.write("run-container.json", {
+            "metadata": {"name": "c"}, "image": {"image": BUSYBOX}, "log_path": "c.log", "linux": {},
+            "command": ["echo", "ran"]}), self.write("run-pod.json", sandbox))
+        self.assertEqual(self.crictl("logs", "-f", container), "ran")
+        self.crictl("rmp", "-f", "-a")
+        self.assertEqual(self.crictl("pods", "-q"), "")
+
     def test_errors_name_what_is_missing(self):
-        done = self.crictl("inspectp", "0123456789ab", check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("0123456789ab", done.stdout + done.stderr)
-        done = self.crictl("pull", "registry.k8s.io/no/such-image:1", check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("no/such-image", done.stdout + done.stderr)
+        self.assertIn("0123456789ab", self.refused("inspectp", "0123456789ab"))
+        self.assertIn("no/such-image", self.refused("pull", "registry.k8s.io/no/such-image:1"))
 
 
-del NodeTest
+del CrictlTest

@@ -31,8 +31,7 @@ absl::StatusOr<ExecResult> PodManagerImpl::ExecSync(const std::string& id, const
   if (absl::IsCancelled(result.status())) {  // our side of the connection was closed
     return absl::UnavailableError(absl::StrCat("container ", container->id(), ": exec: its sandbox has ended"));
   }
-  if (!result.ok()) return Annotate(std::move(result).status(), "container ", container->id(), ": exec");
-  return result;
+  return result;  // an error names the container
 }
 
 absl::Status PodManagerImpl::ReopenContainerLog(const std::string& id) {

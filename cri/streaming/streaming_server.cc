@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "cri/streaming/http_upgrade.h"
+#include "cri/streaming/tls.h"
 #include "cri/streaming/tokens.h"
 
 namespace podvisor::cri {
@@ -42,29 +43,6 @@ absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& address) {
   if (!error && ip.is_v6() != bracketed) return absl::InvalidArgumentError("must have IPv6 addresses in brackets");
   if (error) return absl::InvalidArgumentError("must have an IP address before the port");
   return tcp::endpoint(ip, static_cast<uint16_t>(port));
-}
-
-// Null without a certificate.
-absl::StatusOr<std::unique_ptr<ssl::context>> MakeTls(const StreamingOptions& options) {
-  if (options.tls_certificate.empty() && options.tls_key.empty() && options.tls_client_ca.empty())
-    return std::unique_ptr<ssl::context>();
-  if (options.tls_certificate.empty() || options.tls_key.empty())
-    return absl::InvalidArgumentError("tls_certificate and tls_key: both or none");
-  auto tls = std::make_unique<ssl::context>(ssl::context::tls_server);
-  const auto failed = [](const std::string& what, const std::string& file, const error_code& error) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " ", file, ": ", error.message()));
-  };
-  error_code error;
-  tls->set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1, error);
-  if (!error) tls->use_certificate_chain_file(options.tls_certificate, error);
-  if (error) return failed("tls_certificate", options.tls_certificate, error);
-  tls->use_private_key_file(options.tls_key, ssl::context::pem, error);
-  if (error) return failed("tls_key", options.tls_key, error);
-  if (options.tls_client_ca.empty()) return tls;
-  tls->load_verify_file(options.tls_client_ca, error);
-  if (!error) tls->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
-  if (error) return failed("tls_client_ca", options.tls_client_ca, error);
-  return tls;
 }
 
 // What goes on in the event loop's thread; lives until its last handler has run.
@@ -273,7 +251,7 @@ absl::StatusOr<std::unique_ptr<StreamingServer>> StreamingServer::Start(EventLoo
                                                                         StreamingOptions options) {
   const std::string address = options.address;
   ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ParseAddress(address), "streaming.address ", address);
-  ASSIGN_OR_RETURN(std::unique_ptr<ssl::context> tls, MakeTls(options), "streaming");
+  ASSIGN_OR_RETURN(std::unique_ptr<ssl::context> tls, MakeTlsContext(options.tls));
   auto server = std::make_unique<StreamingServerImpl>(loop, pods, std::move(options), std::move(tls));
   RETURN_IF_ERROR(server->Listen(endpoint), "streaming.address ", address);
   return server;

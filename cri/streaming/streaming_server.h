@@ -9,14 +9,14 @@
 #include "absl/time/time.h"
 #include "base/event_loop.h"
 #include "cri/streaming/stream_request.h"
+#include "cri/streaming/tls.h"
 #include "podmanager/pod_manager.h"
 
 namespace podvisor::cri {
 
 struct StreamingOptions {
   std::string address = "127.0.0.1:0";  // ADDRESS:PORT, IPv6 in brackets; port 0: any free one
-  // PEM files. With a certificate the server speaks TLS only; with a CA, only to clients that it has signed.
-  std::string tls_certificate, tls_key, tls_client_ca;
+  TlsFiles tls;                         // with a certificate the server speaks TLS only
   absl::Duration idle_timeout = absl::Hours(4);
   absl::Duration request_timeout = absl::Seconds(30);   // until the request has been read
   absl::Duration creation_timeout = absl::Seconds(30);  // until the client has opened its streams
@@ -27,8 +27,8 @@ struct StreamingOptions {
 // All connections are served by the event loop; no thread waits for a client. Thread-safe.
 class StreamingServer {
  public:
-  // Listens when this returns. kInvalidArgument for an address or a certificate that is none; kUnavailable if the
-  // address can't be bound. `loop` and `pods` outlive it.
+  // Listens when this returns. kInvalidArgument for an address that is none; MakeTlsContext()'s errors; kUnavailable if
+  // the address can't be bound. `loop` and `pods` outlive it.
   static absl::StatusOr<std::unique_ptr<StreamingServer>> Start(EventLoop& loop, PodManager& pods,
                                                                 StreamingOptions options);
   // Closes what is still open. Not from the event loop's thread.

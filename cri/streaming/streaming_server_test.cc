@@ -364,8 +364,8 @@ TEST_F(StreamingServerTest, BadAddressesAndCertificatesAreNamed) {
                 StatusIs(absl::StatusCode::kInvalidArgument, "streaming.address"))
         << address;
   }
-  EXPECT_THAT(StreamingServer::Start(loop_, pods_, {.tls_certificate = "/nowhere", .tls_key = "/nowhere"}).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, "/nowhere"));
+  EXPECT_THAT(StreamingServer::Start(loop_, pods_, {.tls = {.certificate = "/nowhere", .key = "/nowhere"}}).status(),
+              StatusIs(absl::StatusCode::kNotFound, "/nowhere"));
 }
 
 }  // namespace

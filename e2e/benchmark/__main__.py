@@ -1,11 +1,12 @@
 """Measures podvisor and its peer, containerd with runc, by turns in one run, and compares them.
 
-    bazel run //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs]
+    bazel run //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs] [--only throughput]
 
 podvisor runs with cold boots, with a template and no pool, and with a pool, on exec'ed CNI plugins and on the built-in
 network; all daemons are up at the same time, and each round times one pod's life on each of them, so that a change of
 the machine's load hits all alike. Needs the clients (PODVISOR_CLIENTS, else ../shared beside the checkout), containerd
-and runc, and a machine that does nothing else.
+and runc, and a machine that does nothing else. `--only throughput` measures that alone, on the peer and on podvisor with
+a pool, and with --write puts that section alone into benchmarks.md.
 """
 import argparse
 import datetime
@@ -15,9 +16,10 @@ import platform
 import re
 import sys
 
-from e2e.benchmark import kept, picture, report, scale, unary
+from e2e.benchmark import kept, picture, report, scale, sections, unary
 from e2e.benchmark.lives import Lives
 from e2e.benchmark.subjects import Peer, Podvisor
+from e2e.benchmark.throughput import Throughput
 from e2e.harness import registry
 from e2e.harness.node import source_root
 
@@ -61,6 +63,52 @@ def time_bursts(all_lives, sizes, repeats):
         log(f"bursts of {size}")
 
 
+def measure_throughput(all_lives, rounds, mebibytes, peer):
+    """The section's text."""
+    measured = {}
+    try:
+        for lives in all_lives:
+            measured[lives.subject.name] = Throughput(lives)
+        for number in range(rounds + 1):
+            for one in measured.values():
+                if number == 1:
+                    one.samples.clear()  # the first round warms up
+                one.measure(mebibytes)
+            log(f"throughput, round {number} of {rounds}")
+    finally:
+        for one in measured.values():
+            one.close()
+    text = (f"{mebibytes} MiB of random bytes each way, by crictl over SPDY, {rounds} rounds by turns, start of crictl and "
+            "of the program included.\n\n")
+    return "## Throughput of exec and port-forward\n", text + report.rates(
+        {name: one.samples for name, one in measured.items()}, peer)
+
+
+def only_throughput(arguments):
+    subjects, up = [Peer(), Podvisor("pool", POOLED, POOL)], []
+    with registry.serving():
+        try:
+            for subject in subjects:
+                up.append(subject)
+                subject.up()
+            all_lives = [Lives(subject) for subject in subjects]
+            section = measure_throughput(all_lives, arguments.rounds, arguments.mebibytes, subjects[0].name)
+            for lives in all_lives:
+                lives.close()
+        finally:
+            for subject in reversed(up):
+                subject.down()
+    heading, text = section
+    text = f"{heading}\n`bazel run //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n{text}"
+    print(text)
+    if arguments.write:
+        sections.replace(written(arguments) / "benchmarks.md", text)
+
+
+def written(arguments):
+    return pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), arguments.write)
+
+
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     emulated = not re.search(r"\b(vmx|svm)\b", pathlib.Path("/proc/cpuinfo").read_text())
@@ -77,9 +125,14 @@ def main():
     parser.add_argument("--pods", type=int, default=50, help="pods that unary calls list")
     parser.add_argument("--kept", type=int, default=100, help="pods kept at once for the memory figures")
     parser.add_argument("--scale", default="10,100,1000,2000", help="sandboxes of the mock hypervisor")
+    parser.add_argument("--rounds", type=int, default=5, help="of the throughput")
+    parser.add_argument("--mebibytes", type=int, default=64, help="that each of them moves each way")
+    parser.add_argument("--only", choices=["throughput"], help="nothing but this")
     parser.add_argument("--write", help="folder that gets benchmarks.md and benchmarks.svg")
     arguments = parser.parse_args()
     os.environ.setdefault("PODVISOR_CLIENTS", str(source_root().parent / "shared"))
+    if arguments.only:
+        return only_throughput(arguments)
     numbers = lambda text: [int(word) for word in text.split(",") if word]
 
     subjects, up, parts = make_subjects(), [], []
@@ -110,6 +163,9 @@ def main():
             parts += [f"## Unary calls\n", report.unary(
                 {s.name: unary.measure(s.socket, arguments.pods, 1000) for s in (subjects[0], subjects[-1])}, peer)]
 
+            log("throughput")
+            parts += measure_throughput([all_lives[0], all_lives[-1]], arguments.rounds, arguments.mebibytes, peer)
+
             figures = {}
             for lives in (all_lives[0], all_lives[-1]):
                 log(f"{arguments.kept} pods of {lives.subject.name}")
@@ -132,7 +188,7 @@ def main():
     text = f"# Benchmarks\n\n`bazel run //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n" + "\n".join(parts)
     print(text)
     if arguments.write:
-        folder = pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), arguments.write)
+        folder = written(arguments)
         (folder / "benchmarks.md").write_text(text)
         (folder / "benchmarks.svg").write_text(chart)
 

@@ -2,7 +2,7 @@
 import pathlib
 import time
 
-from e2e.benchmark.memory import proportional_kib
+from e2e.harness.memory import proportional_kib
 
 
 def _available_kib():

@@ -42,6 +42,17 @@ def details(name, samples, calls=None):
     return _table([name, "n", "min ms", "median", "p95", "p99"], rows)
 
 
+def rates(subjects, peer):
+    """subjects: {name: {way: [MiB/s]}}; a ratio above 1 is faster than the peer."""
+    rows = []
+    for way, values in subjects[peer].items():
+        base = statistics.median(values)
+        rows.append([way] + [f"{min(s[way]):.1f} | {statistics.median(s[way]):.1f} | {max(s[way]):.1f}" + (
+            "" if name == peer else f" | **{statistics.median(s[way]) / base:.2f}**") for name, s in subjects.items()])
+    head = [f"{name}: min | median | max" + ("" if name == peer else " | ratio") for name in subjects]
+    return _table(["MiB/s", *" | ".join(head).split(" | ")], rows)
+
+
 def unary(subjects, peer):
     """subjects: {name: {call: (min, median, p95)}}"""
     rows = [[call] + [f"{rows_[call][1]:.3f}" if name == peer else

@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 
-from e2e.benchmark.memory import proportional_kib
+from e2e.harness.memory import proportional_kib
 
 OVERLAY = "hypervisor:\n  type: mock\nnetwork:\n  interworking: none\n"
 

@@ -222,17 +222,18 @@ void Containers::StartExec(const grpc::ExecProcessRequest& request, ExecStarted 
     if (absl::StatusOr<UniqueFd> fd = container->cgroup->Open(); fd.ok()) cgroup_fd = *std::move(fd);
     launch.cgroup_fd = cgroup_fd.get();
   }
+  // The caller knows which exec in which container it has asked for: what comes from the program says the rest.
   absl::StatusOr<Launched> launched = Launch(launch);
-  if (!launched.ok()) return started(Prefix(launched.status(), where));
+  if (!launched.ok()) return started(launched.status());
   auto process = std::make_shared<Process>(loop_, container->id, request.exec_id());
   by_pid_[launched->pid] = process;
   container->execs[request.exec_id()] = process;
   status = process->Adopt(*std::move(launched), nullptr);
-  process->Start([container, process = std::weak_ptr(process), where, exec_id = request.exec_id(),
+  process->Start([container, process = std::weak_ptr(process), exec_id = request.exec_id(),
                   started = std::move(started)](const absl::Status& status) {
     if (status.ok()) return started(process.lock());
     container->execs.erase(exec_id);
-    started(Prefix(status, where));
+    started(status);
   });
   if (!status.ok()) (void)process->Signal(SIGKILL);
 }
