@@ -1,4 +1,4 @@
-"""critest, the whole suite but what harness/critest.py excludes and NOT_PASSING names, against the real daemon."""
+"""critest, the whole suite but what harness/critest.py excludes, against the real daemon."""
 import collections
 import os
 import shutil
@@ -7,12 +7,10 @@ import subprocess
 from e2e.harness import critest, registry
 from e2e.harness.node import Missing, NodeTest, clients, source_root
 
-# What does not pass yet.
-NOT_PASSING = ("should support non-recursive readonly mounts", "should support recursive readonly mounts")
-SKIP = "|".join((*critest.EXCLUDED, *NOT_PASSING))
+SKIP = "|".join(critest.EXCLUDED)
 WEBSOCKETS = ("-websocket-exec", "-websocket-attach", "-websocket-portforward")
-# Specs that may skip themselves: the host's kernel has no AppArmor; user namespaces are open.
-MAY_SKIP = ("AppArmor ", "Security Context UserNamespaces ")
+# Specs that may skip themselves: the host's kernel has no AppArmor.
+MAY_SKIP = ("AppArmor ",)
 
 
 def ginkgo():
@@ -68,7 +66,7 @@ class CritestNode(NodeTest):
 
 
 class CritestTest(CritestNode):
-    PASSED = 116
+    PASSED = 124
 
     def whole_suite(self, *flags, keep=""):
         passed = self.critest("", SKIP, ("-nri-socket", str(self.node.folder / "nri.sock"), *flags), keep)
