@@ -19,7 +19,7 @@ void CheckManifest(absl::string_view content, absl::string_view type) {
     Require(manifest->layers.size() <= 512, "layers are bounded");
     for (const Descriptor& layer : manifest->layers) Require(!layer.digest.empty(), "a layer has a digest");
   } else {
-    const absl::StatusOr<Descriptor> chosen = SelectPlatform(std::get<Index>(*parsed), OwnPlatform());
+    const absl::StatusOr<Descriptor> chosen = SelectPlatform(std::get<ImageIndex>(*parsed), OwnPlatform());
     Require(chosen.ok() ? !chosen->digest.empty() : absl::IsNotFound(chosen.status()), "a choice, or not found");
   }
 }

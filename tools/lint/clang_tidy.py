@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-SOURCES = ["*.cc", ":!*_test.cc", ":!*/testdata/*", ":!*/testing/*", ":!third_party"]
+SOURCES = ["*.cc", ":!*_test.cc", ":!*_fuzz.cc", ":!*/testdata/*", ":!*/testing/*", ":!third_party"]
 FLAGS = [
     "-std=c++20", "-I.", "-isystem", "bazel-bin", "-isystem", "/usr/include/libnl3", "-DNOMINMAX",
     "-DSPDLOG_COMPILED_LIB", "-DSPDLOG_SHARED_LIB", "-DSPDLOG_FMT_EXTERNAL", "-ferror-limit=0",
