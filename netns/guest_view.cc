@@ -25,7 +25,7 @@ std::string WithoutPrefixLength(const std::string& address) { return address.sub
 
 // The same for every spelling of an address: IPv6 has many.
 std::string Canonical(const std::string& address) {
-  const std::string bare = WithoutPrefixLength(address);
+  std::string bare = WithoutPrefixLength(address);
   in6_addr bytes;
   char text[INET6_ADDRSTRLEN];
   if (::inet_pton(AF_INET6, bare.c_str(), &bytes) != 1) return bare;

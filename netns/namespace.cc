@@ -46,7 +46,7 @@ absl::Status MountNewNamespace(const std::string& path) {
   if (IsNamespace(path)) return absl::OkStatus();
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444));
   if (!file.ok()) return ErrnoStatus(errno, absl::StrCat("create ", path));
-  const absl::Status status = RunOnThrowAwayThread([&]() -> absl::Status {
+  absl::Status status = RunOnThrowAwayThread([&]() -> absl::Status {
     if (::unshare(CLONE_NEWNET) != 0) return ErrnoStatus(errno, "unshare the network (needs CAP_SYS_ADMIN)");
     if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
       return ErrnoStatus(errno, absl::StrCat("mount the new namespace on ", path));

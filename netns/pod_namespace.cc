@@ -57,7 +57,7 @@ absl::Status DeleteLinks() {
   ASSIGN_OR_RETURN(const std::vector<LinkInfo> links, netlink.Links());
   for (const LinkInfo& link : links) {
     if (link.name == "lo") continue;
-    const absl::Status status = netlink.DeleteLink(link.name);
+    absl::Status status = netlink.DeleteLink(link.name);
     // Physical links and the kernel's fallback tunnels: the former go back to the host with the namespace's end.
     if (!status.ok() && !absl::IsUnimplemented(status)) return status;
   }
@@ -93,7 +93,7 @@ absl::StatusOr<Interworking> ParseInterworking(const std::string& name) {
 absl::Status CreatePodNamespace(const std::string& path, Interworking interworking) {
   const bool existed = IsNamespace(path);
   RETURN_IF_ERROR(MountNewNamespace(path));
-  const absl::Status status = RunInNamespace(path, [&]() -> absl::Status {
+  absl::Status status = RunInNamespace(path, [&]() -> absl::Status {
     ASSIGN_OR_RETURN(Netlink netlink, Netlink::Open());
     RETURN_IF_ERROR(PrepareSettings());
     RETURN_IF_ERROR(netlink.SetLinkUp("lo"));

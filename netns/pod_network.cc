@@ -294,7 +294,7 @@ absl::Status CniPodNetwork::Teardown(const NetworkRequest& request, absl::Time d
   CniAttachment& attachment = entry->attachment;
   // Plugins take an empty path for "it is gone", and stumble over one that does not exist.
   if (!IsNamespace(attachment.environment.netns)) attachment.environment.netns.clear();
-  const absl::Status status = Detach(attachment, deadline);
+  absl::Status status = Detach(attachment, deadline);
   if (status.ok()) return status;
   // An ADD that failed by a mistake in the configuration has a DEL that does, for ever. Once that has been mended, the
   // new one can undo what little the old one did.

@@ -41,7 +41,7 @@ absl::Status CheckPluginIdentity(const std::string& name, const std::string& ind
 absl::Status Plugin::Call(absl::string_view method, const google::protobuf::MessageLite& request,
                           google::protobuf::MessageLite* response) {
   absl::StatusOr<PluginConnection::Answer> answer = connection_->Call(method, request, absl::Now() + timeout_);
-  absl::Status status = answer.ok() ? std::move(answer->error) : answer.status();
+  absl::Status status = answer.ok() ? answer->error : answer.status();
   if (answer.ok() && status.ok() && response != nullptr && !response->ParseFromString(answer->response)) {
     status = absl::DataLossError(absl::StrCat(method, ": its answer is malformed"));
     answer = status;

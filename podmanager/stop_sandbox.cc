@@ -58,7 +58,7 @@ absl::Status StopSandboxInTurn(PodContext& context, const std::shared_ptr<Sandbo
     context.Changed(*sandbox);
   }
   // The network needs the longest: what runs is killed meanwhile.
-  const absl::Status status = ReleaseSandbox(context, *sandbox, [&] { return Quiesce(context, *sandbox, before); });
+  absl::Status status = ReleaseSandbox(context, *sandbox, [&] { return Quiesce(context, *sandbox, before); });
   for (const std::shared_ptr<Container>& container : ContainersOf(context, sandbox->id())) {
     if (sandbox->guest().vm == nullptr) {
       MarkContainerGone(context, *container, kKilled, "Error", "killed with its sandbox");

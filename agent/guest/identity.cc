@@ -24,7 +24,7 @@ std::string RandomUuid() { return ReadTextOrEmpty("/proc/sys/kernel/random/uuid"
 }  // namespace
 
 std::string MachineId(const std::string& sandbox_id) {
-  const std::string digits = absl::AsciiStrToLower(sandbox_id.substr(0, kMachineIdDigits));
+  std::string digits = absl::AsciiStrToLower(sandbox_id.substr(0, kMachineIdDigits));
   if (digits.size() == kMachineIdDigits && std::all_of(digits.begin(), digits.end(), absl::ascii_isxdigit)) {
     return digits;
   }

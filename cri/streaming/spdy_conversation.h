@@ -20,7 +20,7 @@ class SpdyConversation : public Conversation, protected spdy::ConnectionEvents {
 
  protected:
   absl::Status OnInput(std::string data) override {
-    const absl::Status status = spdy_.Feed(data);
+    absl::Status status = spdy_.Feed(data);
     Flush();
     return status;
   }

@@ -136,7 +136,7 @@ std::vector<NatRule> MasqueradeRules(const std::vector<Lease>& leases) {
     NatRule rule;
     rule.pod = lease.address.address;
     rule.subnet = {lease.address.First(), lease.address.prefix};
-    rules.push_back(std::move(rule));
+    rules.push_back(rule);
   }
   return rules;
 }

@@ -147,7 +147,7 @@ absl::StatusOr<std::vector<NatRule>> FromJson(const std::string& text) {
     if (!host.empty()) {
       ASSIGN_OR_RETURN(rule.host_address, ParseIp(host));
     }
-    rules.push_back(std::move(rule));
+    rules.push_back(rule);
   }
   return rules;
 }

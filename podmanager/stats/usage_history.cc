@@ -48,14 +48,15 @@ bool UsageHistory::BeginAsking() {
 
 void UsageHistory::Answer(absl::StatusOr<agent::v1::GetStatsResponse> answer, absl::Time at) {
   auto sample = std::make_shared<UsageSample>();
-  if (answer.ok()) {
+  const bool answered = answer.ok();
+  if (answered) {
     sample->at = at;
     sample->figures = *std::move(answer);
     if (const auto before = Newest()) SetRates(*before, *sample);
   }
   absl::MutexLock lock(&mu_);
   asking_ = false;
-  if (answer.ok()) newest_ = std::move(sample);
+  if (answered) newest_ = std::move(sample);
 }
 
 bool UsageHistory::AwaitAnswer(absl::Time deadline) {

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "absl/strings/str_cat.h"
 #include "agent/guest/launch/paths_in_root.h"
 #include "agent/guest/text_file.h"
 #include "base/status_macros.h"
@@ -144,7 +145,7 @@ bool IsGuestsOwn(const std::string& name) {
 absl::Status MakeGuestDevices(NodeMaker& maker, const std::string& folder, int depth) {
   constexpr int kMaxDepth = 4;
   for (const std::string& name : ListFolder(folder)) {
-    const std::string path = folder + "/" + name;
+    const std::string path = absl::StrCat(folder, "/", name);
     struct stat info;
     if (IsGuestsOwn(name) || ::lstat(path.c_str(), &info) != 0) continue;
     if (S_ISDIR(info.st_mode) && depth < kMaxDepth) RETURN_IF_ERROR(MakeGuestDevices(maker, path, depth + 1));

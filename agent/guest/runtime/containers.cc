@@ -27,7 +27,7 @@ absl::Status ApplyAnnotations(const grpc::Spec& spec, const Cgroup& cgroup) {
 
 // The folder of a container that has an overlay in it; "" for others.
 std::string LayerFolder(const grpc::CreateContainerRequest& request) {
-  const std::string folder = absl::StrCat(kRunFolder, "/", request.container_id());
+  std::string folder = absl::StrCat(kRunFolder, "/", request.container_id());
   for (const grpc::Storage& storage : request.storages()) {
     if (storage.driver() == "overlayfs" && storage.mount_point().rfind(folder + "/", 0) == 0) return folder;
   }

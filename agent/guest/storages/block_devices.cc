@@ -17,7 +17,7 @@ std::string DiskBelow(const std::string& device) {
   for (const std::string& name : ListFolder(device + "/block")) return name;
   for (const std::string& child : ListFolder(device)) {
     if (child.rfind("virtio", 0) != 0) continue;
-    for (const std::string& name : ListFolder(device + "/" + child + "/block")) return name;
+    for (const std::string& name : ListFolder(absl::StrCat(device, "/", child, "/block"))) return name;
   }
   return "";
 }
@@ -92,7 +92,7 @@ absl::StatusOr<std::string> FindScsiDisk(const std::string& source, const std::s
 
 absl::StatusOr<std::string> FindSerialPort(const std::string& name, const std::string& sys) {
   for (const std::string& port : ListFolder(sys + "/class/virtio-ports")) {
-    if (ReadTextOrEmpty(sys + "/class/virtio-ports/" + port + "/name") != name) continue;
+    if (ReadTextOrEmpty(absl::StrCat(sys, "/class/virtio-ports/", port, "/name")) != name) continue;
     return NodeOf(port, name);
   }
   return absl::NotFoundError(absl::StrCat("no virtio-serial port is called ", name));
