@@ -1,12 +1,12 @@
 """Measures podvisor and its peer, containerd with runc, by turns in one run, and compares them.
 
-    bazel run //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs] [--only throughput]
+    bazel run //e2e:benchmark -- [--lives 30] [--bursts 3] [--pods 50] [--kept 100] [--write docs] [--only throughput|scale]
 
 podvisor runs with cold boots, with a template and no pool, and with a pool, on exec'ed CNI plugins and on the built-in
 network; all daemons are up at the same time, and each round times one pod's life on each of them, so that a change of
 the machine's load hits all alike. Needs the clients (PODVISOR_CLIENTS, else ../shared beside the checkout), containerd
-and runc, and a machine that does nothing else. `--only throughput` measures that alone, on the peer and on podvisor with
-a pool, and with --write puts that section alone into benchmarks.md.
+and runc, and a machine that does nothing else. `--only` measures one section alone (throughput on the peer and on a
+pool, scale on the mock hypervisor), and with --write puts it into benchmarks.md.
 """
 import argparse
 import datetime
@@ -98,7 +98,20 @@ def only_throughput(arguments):
         finally:
             for subject in reversed(up):
                 subject.down()
-    heading, text = section
+    replace_section(arguments, *section)
+
+
+def measure_scale(sizes):
+    log("scale")
+    mock = scale.Mock()
+    mock.up()
+    try:
+        return "## Many sandboxes (mock hypervisor)\n", report.scale(scale.grow(mock, sizes))
+    finally:
+        mock.down()
+
+
+def replace_section(arguments, heading, text):
     text = f"{heading}\n`bazel run //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n{text}"
     print(text)
     if arguments.write:
@@ -127,13 +140,15 @@ def main():
     parser.add_argument("--scale", default="10,100,1000,2000", help="sandboxes of the mock hypervisor")
     parser.add_argument("--rounds", type=int, default=5, help="of the throughput")
     parser.add_argument("--mebibytes", type=int, default=64, help="that each of them moves each way")
-    parser.add_argument("--only", choices=["throughput"], help="nothing but this")
+    parser.add_argument("--only", choices=["throughput", "scale"], help="nothing but this")
     parser.add_argument("--write", help="folder that gets benchmarks.md and benchmarks.svg")
     arguments = parser.parse_args()
     os.environ.setdefault("PODVISOR_CLIENTS", str(source_root().parent / "shared"))
-    if arguments.only:
-        return only_throughput(arguments)
     numbers = lambda text: [int(word) for word in text.split(",") if word]
+    if arguments.only == "throughput":
+        return only_throughput(arguments)
+    if arguments.only == "scale":
+        return replace_section(arguments, *measure_scale(numbers(arguments.scale)))
 
     subjects, up, parts = make_subjects(), [], []
     peer = subjects[0].name
@@ -177,20 +192,14 @@ def main():
         finally:
             for subject in reversed(up):
                 subject.down()
-    if arguments.scale:
-        log("scale")
-        mock = Podvisor("mock", scale.OVERLAY)
-        mock.up()
-        try:
-            parts += ["## Many sandboxes (mock hypervisor)\n", report.scale(scale.grow(mock, numbers(arguments.scale)))]
-        finally:
-            mock.down()
     text = f"# Benchmarks\n\n`bazel run //e2e:benchmark -- {' '.join(sys.argv[1:])}`\n\n{machine()}.\n\n" + "\n".join(parts)
     print(text)
     if arguments.write:
         folder = written(arguments)
         (folder / "benchmarks.md").write_text(text)
         (folder / "benchmarks.svg").write_text(chart)
+    if arguments.scale:
+        replace_section(arguments, *measure_scale(numbers(arguments.scale)))
 
 
 main()

@@ -61,12 +61,16 @@ class Podvisor(Subject):
 
     def up(self):
         self.node = Node(self._overlay)
+        self.prepare()
         self.node.up()
         self.socket = self.node.socket
         self.cri = self.node.cri
         self.pid = self.node.pid()
         if "type: mock" not in self._overlay:
             self.pull()
+
+    def prepare(self):
+        """What is to be in the daemon's folder before it starts."""
 
     def down(self):
         self.node.down()
