@@ -5,13 +5,14 @@ import os
 import statistics
 import time
 
+from e2e.benchmark.subjects import Podvisor
 from e2e.harness.memory import proportional_kib
 
 OVERLAY = "hypervisor:\n  type: mock\nnetwork:\n  interworking: none\n"
 
 
 class Mock(Podvisor):
-    """With a network of loopback alone: a bridge takes 1,024 ports, and what is measured is the daemon."""
+    """With links of two ends: a bridge takes 1,024 ports."""
 
     def __init__(self):
         super().__init__("mock", OVERLAY)
@@ -19,7 +20,8 @@ class Mock(Podvisor):
     def prepare(self):
         (self.node.folder / "net.d").mkdir()
         (self.node.folder / "net.d/10-podvisor.conflist").write_text(
-            json.dumps({"cniVersion": "0.4.0", "name": "podvisor", "plugins": [{"type": "loopback"}]}))
+            json.dumps({"cniVersion": "0.4.0", "name": "podvisor", "plugins": [{"type": "ptp", "ipam": {
+                "type": "host-local", "dataDir": str(self.node.folder / "ipam"), "subnet": "10.104.0.0/16"}}]}))
 
 
 def _median_ms(call, times=50):
