@@ -148,9 +148,10 @@ class Creation {
     return absl::OkStatus();
   }
 
-  // Who makes the files that the guest asks for.
-  absl::StatusOr<std::vector<FileMaker>> FileMakers() const {
+  // Who makes the files that the guest asks for: of use only where their owners are mapped.
+  absl::StatusOr<std::vector<FileMaker>> FileMakers(const MountConfig& mount) const {
     std::vector<FileMaker> makers;
+    if (mount.uid_mappings().empty() && mount.gid_mappings().empty()) return makers;
     for (const pid_t pid : guest_.vm->Pids()) {
       ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat("/proc/", pid, "/status"), 64 << 10));
       ASSIGN_OR_RETURN(makers.emplace_back(), ReadFileMaker(text));
@@ -167,7 +168,7 @@ class Creation {
     }
     SharedFolder shared(SandboxSharedDir(context_.options.run_dir, sandbox.id()));
     RETURN_IF_ERROR(MakeMissing(mount.host_path()));
-    ASSIGN_OR_RETURN(const std::vector<FileMaker> makers, FileMakers());
+    ASSIGN_OR_RETURN(const std::vector<FileMaker> makers, FileMakers(mount));
     RETURN_IF_ERROR(shared.Bind(mount.host_path(), name, Access(mount), MountOwners(mount, makers)));
     return shared.HoldsMounts(name);
   }
