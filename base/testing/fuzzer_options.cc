@@ -34,6 +34,7 @@ int LLVMFuzzerInitialize(int* argc, char*** argv) {
   static std::vector<std::string> arguments = {
       **argv,
       "-max_total_time=" + Variable("FUZZ_SECONDS", "10"),
+      "-seed=" + Variable("FUZZ_SEED", "1"),  // a change's test must not fail by another one's luck
       "-timeout=20",
       "-rss_limit_mb=1024",
       "-malloc_limit_mb=64",

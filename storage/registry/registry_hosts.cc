@@ -9,8 +9,10 @@
 // Parsing errors become statuses right where they are thrown.
 #include <toml++/toml.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/atomic_file.h"
 #include "base/status_macros.h"
@@ -98,6 +100,8 @@ class HostReader {
     const size_t start = text.find("://") + 3;
     const size_t slash = text.find('/', start);
     host.host = text.substr(start, slash == std::string::npos ? slash : slash - start);
+    // libcurl takes "https:///name" for "https://name".
+    if (host.host.empty()) return Error(url, "names no host");
     while (absl::EndsWith(text, "/")) text.pop_back();
     ASSIGN_OR_RETURN(const bool override_path, Flag("override_path"));
     if (!override_path && !absl::EndsWith(text, "/v2")) text += "/v2";
@@ -184,6 +188,24 @@ absl::StatusOr<std::vector<std::pair<std::string, const toml::table*>>> Mirrors(
   return mirrors;
 }
 
+// Keeps from toml++ what it does not stand.
+absl::Status CheckText(absl::string_view text, const std::string& file) {
+  if (std::count(text.begin(), text.end(), '.') > kMaxDots)
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": more than ", kMaxDots, " dots: such keys would nest too deep"));
+  // Outside of strings and comments toml++ 3.3 takes some of these for white space by undefined behaviour.
+  size_t number = 0;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (absl::StartsWith(absl::StripLeadingAsciiWhitespace(line), "#")) continue;
+    if (!std::all_of(line.begin(), line.end(), [](char c) { return absl::ascii_isascii(c); }))
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": line ", number,
+                       ": not ASCII: write such characters as \\uXXXX, and comments on lines of their own"));
+  }
+  return absl::OkStatus();
+}
+
 std::string DefaultServer(const std::string& domain) { return domain == "docker.io" ? "registry-1.docker.io" : domain; }
 
 }  // namespace
@@ -198,9 +220,7 @@ absl::StatusOr<std::vector<RegistryHost>> LoadRegistryHosts(const std::string& c
   }
   const std::string file = absl::StrCat(folder, "/hosts.toml");
   ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxFile));
-  if (std::count(text.begin(), text.end(), '.') > kMaxDots)
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ": more than ", kMaxDots, " dots: such keys would nest too deep"));
+  RETURN_IF_ERROR(CheckText(text, file));
   toml::table root;
   try {
     root = toml::parse(text, file);

@@ -161,6 +161,11 @@ TEST_F(HostsTest, KeysThatNestTooDeepAreRefused) {
   EXPECT_OK(LoadRegistryHosts(dir_, "x.io"));
 }
 
+TEST_F(HostsTest, CommentsMayBeOfAnyScript) {
+  Write("x.io", "  # f\u00fcr alle\nserver = \"https://mirror.example\"\n");
+  EXPECT_OK(LoadRegistryHosts(dir_, "x.io"));
+}
+
 TEST_F(HostsTest, ErrorsNameFileAndKey) {
   const struct {
     const char *text, *part;
@@ -170,6 +175,8 @@ TEST_F(HostsTest, ErrorsNameFileAndKey) {
       {"host = 7", "host"},
       {"[host]\nx = 7", "host"},
       {"[host.\"ftp://x\"]", "ftp://x"},
+      {"[host.\"/x\"]", "names no host"},
+      {"a = 1\nb = \u00e9", "line 2: not ASCII"},
       {"[host.\"http://x\"]\ncapabilities = [\"fly\"]", "fly"},
       {"[host.\"http://x\"]\nskip_verify = \"yes\"", "skip_verify"},
       {"[host.\"http://x\"]\nca = 7", "ca"},
