@@ -1,6 +1,7 @@
 """C++ from .proto files by the distribution's protoc, as a genrule: no toolchain to fetch."""
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
+load("//third_party:small.bzl", "SMALL")
 
 def cc_protos(name, srcs, deps = [], lite = False, grpc = False, first_hdr = None, visibility = None):
     """A cc_library with the messages (and, if grpc, the service stubs) of srcs.
@@ -33,7 +34,7 @@ def cc_protos(name, srcs, deps = [], lite = False, grpc = False, first_hdr = Non
         srcs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("cc")],
         hdrs = ["%s.%s" % (stem, ext) for stem in stems for ext in extensions if ext.endswith("h")] + ([first_hdr] if first_hdr else []),
         # What is lite is also linked into the guest's agent, where size counts in every build mode.
-        copts = ["-w"] + (["-Os", "-ffunction-sections", "-fdata-sections"] if lite else []) +
+        copts = ["-w"] + (SMALL if lite else []) +
                 (["-include", native.package_name() + "/" + first_hdr] if first_hdr else []),
         deps = deps + ["@system//:protobuf_lite" if lite else "@system//:protobuf"] + (["@system//:grpc"] if grpc else []),
         visibility = visibility,
