@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace podvisor {
 namespace {
@@ -20,62 +21,68 @@ uint32_t ReadBigEndian(const char* bytes) {
 
 }  // namespace
 
-absl::Status EncodeFrame(const Frame& frame, std::string* out) {
-  if (frame.payload.size() > kMaxFramePayloadBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("ttrpc message of ", frame.payload.size(),
+absl::Status AppendFrameHeader(uint32_t stream_id, FrameType type, size_t payload_bytes, std::string* out) {
+  if (payload_bytes > kMaxFramePayloadBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("ttrpc message of ", payload_bytes,
                                                    " bytes is larger than the limit of ", kMaxFramePayloadBytes));
   }
-  out->reserve(out->size() + kFrameHeaderBytes + frame.payload.size());
-  AppendBigEndian(static_cast<uint32_t>(frame.payload.size()), out);
-  AppendBigEndian(frame.stream_id, out);
-  out->push_back(static_cast<char>(frame.type));
-  out->push_back(static_cast<char>(frame.flags));
+  AppendBigEndian(static_cast<uint32_t>(payload_bytes), out);
+  AppendBigEndian(stream_id, out);
+  out->push_back(static_cast<char>(type));
+  out->push_back(0);  // flags
+  return absl::OkStatus();
+}
+
+absl::Status EncodeFrame(const Frame& frame, std::string* out) {
+  const size_t begin = out->size();
+  out->reserve(begin + kFrameHeaderBytes + frame.payload.size());
+  RETURN_IF_ERROR(AppendFrameHeader(frame.stream_id, frame.type, frame.payload.size(), out));
+  out->back() = static_cast<char>(frame.flags);
   out->append(frame.payload);
   return absl::OkStatus();
 }
 
-absl::Status FrameDecoder::ParseHeader(Frame* frame, size_t* length) const {
-  *length = ReadBigEndian(buffer_.data());
-  if (*length > kMaxFramePayloadBytes) {
+absl::Status FrameDecoder::ParseHeader() {
+  length_ = ReadBigEndian(header_.data());
+  if (length_ > kMaxFramePayloadBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("ttrpc frame announces ", *length, " bytes, the limit is ", kMaxFramePayloadBytes));
+        absl::StrCat("ttrpc frame announces ", length_, " bytes, the limit is ", kMaxFramePayloadBytes));
   }
-  const auto type = static_cast<uint8_t>(buffer_[8]);
+  const auto type = static_cast<uint8_t>(header_[8]);
   if (type < static_cast<uint8_t>(FrameType::kRequest) || type > static_cast<uint8_t>(FrameType::kData)) {
     return absl::InvalidArgumentError(absl::StrCat("ttrpc frame has the unknown type ", type));
   }
-  frame->stream_id = ReadBigEndian(buffer_.data() + 4);
-  frame->type = static_cast<FrameType>(type);
-  frame->flags = static_cast<uint8_t>(buffer_[9]);
+  frame_ = {.stream_id = ReadBigEndian(header_.data() + 4),
+            .type = static_cast<FrameType>(type),
+            .flags = static_cast<uint8_t>(header_[9]),
+            .payload = ""};
+  frame_.payload.reserve(length_);
   return absl::OkStatus();
 }
 
 absl::Status FrameDecoder::Feed(absl::string_view bytes, std::vector<Frame>* frames) {
   while (error_.ok()) {
-    if (buffer_.size() < kFrameHeaderBytes) {
-      const size_t taken = std::min(bytes.size(), kFrameHeaderBytes - buffer_.size());
-      buffer_.append(bytes.data(), taken);
+    if (header_.size() < kFrameHeaderBytes) {
+      const size_t taken = std::min(bytes.size(), kFrameHeaderBytes - header_.size());
+      header_.append(bytes.data(), taken);
       bytes.remove_prefix(taken);
-      if (buffer_.size() < kFrameHeaderBytes) return absl::OkStatus();
+      if (header_.size() < kFrameHeaderBytes) return absl::OkStatus();
+      error_ = ParseHeader();
+      if (!error_.ok()) break;
     }
-    Frame frame;
-    size_t length = 0;
-    error_ = ParseHeader(&frame, &length);
-    if (!error_.ok()) break;
-    const size_t taken = std::min(bytes.size(), kFrameHeaderBytes + length - buffer_.size());
-    buffer_.append(bytes.data(), taken);
+    const size_t taken = std::min(bytes.size(), length_ - frame_.payload.size());
+    frame_.payload.append(bytes.data(), taken);
     bytes.remove_prefix(taken);
-    if (buffer_.size() < kFrameHeaderBytes + length) return absl::OkStatus();
-    frame.payload = buffer_.substr(kFrameHeaderBytes);
-    frames->push_back(std::move(frame));
-    buffer_.clear();
+    if (frame_.payload.size() < length_) return absl::OkStatus();
+    frames->push_back(std::exchange(frame_, {}));
+    header_.clear();
   }
   return error_;
 }
 
 void FrameDecoder::Reset() {
-  buffer_.clear();
-  buffer_.shrink_to_fit();
+  header_.clear();
+  frame_ = {};
   error_ = absl::OkStatus();
 }
 

@@ -31,6 +31,9 @@ struct Frame {
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
+// Appends to `out` what stands before a payload of so many bytes. kInvalidArgument, and `out` unchanged, if that is more
+// than 4 MiB.
+absl::Status AppendFrameHeader(uint32_t stream_id, FrameType type, size_t payload_bytes, std::string* out);
 // Appends the frame's bytes to `out`. kInvalidArgument, and `out` unchanged, if the payload is larger than 4 MiB.
 absl::Status EncodeFrame(const Frame& frame, std::string* out);
 
@@ -47,12 +50,15 @@ class FrameDecoder {
   void Reset();
 
   // Bytes of a frame that is not complete.
-  size_t pending_bytes() const { return buffer_.size(); }
+  size_t pending_bytes() const { return header_.size() + frame_.payload.size(); }
 
  private:
-  absl::Status ParseHeader(Frame* frame, size_t* length) const;
+  absl::Status ParseHeader();
 
-  std::string buffer_;  // header and payload of the frame under way
+  // Of the frame under way.
+  std::string header_;
+  size_t length_ = 0;  // of its payload, once the header is complete
+  Frame frame_;
   absl::Status error_;
 };
 

@@ -1,6 +1,9 @@
 #include "agent/guest/connection.h"
 
 #include <errno.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +16,9 @@ namespace {
 
 constexpr size_t kMaxQueuedBytes = 8 << 20;
 constexpr size_t kKeptBufferBytes = 64 << 10;  // a larger one is given back once it is empty
+constexpr int64_t kTrimMs = 1000;
 constexpr int64_t kMaxTimeoutNs = int64_t{24} * 3600 * 1'000'000'000;
+constexpr uint32_t kLengthDelimited = 2;  // protobuf's wire type of bytes
 char read_buffer[64 << 10];  // one thread: all connections share it
 
 }  // namespace
@@ -22,6 +27,7 @@ Connection::Connection(Loop& loop, const Dispatcher& dispatcher, UniqueFd fd, Ki
     : loop_(loop), dispatcher_(dispatcher), fd_(std::move(fd)), kind_(kind), on_close_(std::move(on_close)) {}
 
 Connection::~Connection() {
+  loop_.Cancel(trim_timer_);
   if (fd_.ok()) loop_.Unwatch(fd_.get());
 }
 
@@ -82,6 +88,7 @@ bool Connection::TakeFrames(absl::string_view bytes) {
 }
 
 void Connection::TakeRequest(const Frame& frame) {
+  if (frame.payload.size() > kKeptBufferBytes) TrimLater();
   ttrpc::Request request;
   const bool parsed = request.ParseFromString(frame.payload);
   const int64_t timeout = std::min(request.timeout_nano(), kMaxTimeoutNs);
@@ -91,22 +98,33 @@ void Connection::TakeRequest(const Frame& frame) {
   dispatcher_.Dispatch(request.service(), request.method(), request.payload(), std::move(call));
 }
 
-void Connection::Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) {
+void Connection::Answer(uint64_t session, uint32_t stream_id, const absl::Status& status,
+                        const std::string& payload) {
   if (!IsOpen(session)) return;
   ttrpc::Response response;
   // A status is set on success too: clients exist that want one.
   response.mutable_status()->set_code(static_cast<int>(status.code()));
   if (!status.ok()) response.mutable_status()->set_message(std::string(status.message()));
-  response.set_payload(payload);
-  std::string bytes;
-  const Frame frame{.stream_id = stream_id, .type = FrameType::kResponse, .payload = response.SerializeAsString()};
-  if (const absl::Status encoded = EncodeFrame(frame, &bytes); !encoded.ok()) {
-    return Answer(session, stream_id, absl::ResourceExhaustedError(encoded.message()), "");
+  // The payload may be large: what stands before it is put together here, so that it is copied once.
+  std::string message = response.SerializeAsString();
+  if (!payload.empty()) {
+    google::protobuf::io::StringOutputStream stream(&message);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.WriteTag(ttrpc::Response::kPayloadFieldNumber << 3 | kLengthDelimited);
+    coded.WriteVarint32(static_cast<uint32_t>(payload.size()));
   }
-  if (kind_ == Kind::kSerial) {
-    link_.Send(bytes, &out_);
-  } else {
-    out_ += bytes;
+  std::string head;
+  const absl::Status framed =
+      AppendFrameHeader(stream_id, FrameType::kResponse, message.size() + payload.size(), &head);
+  if (!framed.ok()) return Answer(session, stream_id, absl::ResourceExhaustedError(framed.message()), "");
+  head += message;
+  for (const absl::string_view bytes : {absl::string_view(head), absl::string_view(payload)}) {
+    if (kind_ == Kind::kSerial) {
+      out_.reserve(out_.size() + bytes.size() + bytes.size() / 64);  // random bytes grow by a 256th
+      link_.Send(bytes, &out_);
+    } else {
+      out_.append(bytes.data(), bytes.size());
+    }
   }
   // Not from here: this may be in the middle of reading.
   loop_.Post([weak = weak_from_this()] {
@@ -131,10 +149,18 @@ void Connection::Flush() {
   if (written_ == out_.size()) {
     written_ = 0;
     out_.clear();
-    if (out_.capacity() > kKeptBufferBytes) out_.shrink_to_fit();
+    if (out_.capacity() > kKeptBufferBytes) {
+      out_.shrink_to_fit();
+      TrimLater();
+    }
   }
   UpdateInterest();
   if (was_full && kind_ == Kind::kSerial && out_.size() - written_ < kMaxQueuedBytes) ReadAll();
+}
+
+void Connection::TrimLater() {
+  loop_.Cancel(trim_timer_);
+  trim_timer_ = loop_.After(kTrimMs, [] { ::malloc_trim(0); });
 }
 
 void Connection::UpdateInterest() {

@@ -44,6 +44,8 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   bool TakeFrames(absl::string_view bytes);
   void TakeRequest(const Frame& frame);
   void Flush();
+  // Gives the memory of large messages back to the kernel, once there are none.
+  void TrimLater();
   void UpdateInterest();
   void Close();
 
@@ -58,6 +60,7 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   std::string out_;
   size_t written_ = 0;  // of out_
   uint32_t interest_ = 0;
+  Loop::TimerId trim_timer_ = 0;
 };
 
 }  // namespace podvisor::guest

@@ -1,5 +1,6 @@
 // podvisor-agent: PID 1 of a pod's guest; or, with KATA_AGENT_SERVER_ADDR=unix://PATH, a daemon that serves there, as
 // the stock Kata agent does, so that it can be tested without a VM.
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@
 namespace podvisor::guest {
 namespace {
 
+// To take the pages of a large piece of a stream from the kernel and give them back, piece for piece, would cost more
+// than the piece: connections give them back when the stream is over.
+constexpr int kKeptHeapBytes = 4 << 20;
 constexpr char kPortName[] = "podvisor.agent";
 constexpr absl::string_view kUnixPrefix = "unix://";
 
@@ -71,6 +75,8 @@ absl::Status Serve(Agent& agent) {
 }
 
 absl::Status Run(Role role) {
+  ::mallopt(M_MMAP_THRESHOLD, kKeptHeapBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kKeptHeapBytes);
   RETURN_IF_ERROR(role == Role::kInit ? SetUpGuest() : Isolate());
   if (role == Role::kDaemon) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ASSIGN_OR_RETURN(const UniqueFd signals, BlockSignals());

@@ -18,6 +18,9 @@
 namespace podvisor {
 namespace {
 
+// As much as the agent keeps of a stream: the fewer calls, the less its guest has to do.
+constexpr uint32_t kPiece = 256 << 10;
+
 size_t Index(OutputStream stream) { return stream == OutputStream::kStdout ? 0 : 1; }
 
 // All in the event loop's thread. Kept alive by its pump and by its calls under way.
@@ -107,6 +110,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
     pump.container_id = options_.container_id;
     pump.exec_id = options_.exec_id;
     pump.tty = options_.tty;
+    pump.max_bytes = kPiece;
     pump_ = OutputPump::Start(loop_, client_, shared_from_this(), pump, [self = shared_from_this()](absl::Status) {
       // Whatever the reason: there is no more output.
       self->output_ended_ = true;

@@ -13,7 +13,7 @@
 namespace podvisor {
 namespace {
 
-constexpr uint32_t kPiece = 64 << 10;
+constexpr uint32_t kPiece = 256 << 10;
 constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 constexpr absl::Duration kWaitInGuest = absl::Seconds(30);
 // A guest that answers at once and empty, again and again, is broken.

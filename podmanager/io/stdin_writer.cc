@@ -11,7 +11,7 @@
 namespace podvisor {
 namespace {
 
-constexpr size_t kPiece = 64 << 10;
+constexpr size_t kPiece = 256 << 10;
 constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 
 }  // namespace

@@ -18,7 +18,7 @@ class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
  public:
   StdinWriter(std::shared_ptr<AgentClient> client, std::string container_id, std::string exec_id);
 
-  // `taken` as StreamSession::Write(). Pieces of at most 64 KiB go to the guest.
+  // `taken` as StreamSession::Write(). Pieces of at most 256 KiB go to the guest.
   void Write(std::string data, std::function<void()> taken);
   void Close();
   void Resize(TerminalSize size);

@@ -40,7 +40,7 @@ bool IsMac(const std::string& text) {
 
 // Without what only costs time there: five-level page tables, and "fast" string instructions, which TCG does byte by
 // byte.
-constexpr char kEmulatedCpu[] = "max,-la57,-erms";
+constexpr char kEmulatedCpu[] = "max,-la57,-erms,family=6,model=6,stepping=3";
 
 void AddMachine(Arguments& arguments, const QemuOptions& options, Accelerator accelerator, const VmSpec& spec) {
   // Without the devices of a PC that no guest of ours needs: each is time at boot and code that a guest could attack.

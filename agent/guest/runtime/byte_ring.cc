@@ -1,12 +1,19 @@
 #include "agent/guest/runtime/byte_ring.h"
 
 namespace podvisor::guest {
+namespace {
+
+constexpr size_t kSmallBytes = 16 << 10;
+
+}  // namespace
 
 void ByteRing::Append(absl::string_view bytes) {
   if (head_ > 0 && buffer_.size() + bytes.size() > capacity_) {
     buffer_.erase(0, head_);
     head_ = 0;
   }
+  // A stream that brings so much at once fills it: to grow step by step would copy it as often.
+  if (bytes.size() > kSmallBytes) buffer_.reserve(capacity_);
   buffer_.append(bytes.data(), bytes.size());
 }
 

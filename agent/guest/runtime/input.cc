@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <utility>
+
+#include "agent/guest/runtime/pipe_size.h"
 #include "base/status_macros.h"
 #include "third_party/wire/agent.pb.h"
 
@@ -46,6 +49,10 @@ void Input::Drain() {
                             : ::write(fd_.get(), chunk.data.data() + chunk.written, chunk.data.size() - chunk.written);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0 && errno == EAGAIN) {
+      if (!std::exchange(pipe_grown_, true)) {
+        GrowPipe(fd_.get());
+        continue;
+      }
       if (watched_) return;
       watched_ = loop_.Watch(fd_.get(), EPOLLOUT, [this](uint32_t) { Drain(); }).ok();
       return;

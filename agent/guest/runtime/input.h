@@ -45,6 +45,7 @@ class Input : public std::enable_shared_from_this<Input> {
   const Kind kind_;
   bool closing_ = false;
   bool watched_ = false;
+  bool pipe_grown_ = false;
   size_t queued_ = 0;
   std::deque<Chunk> chunks_;
 };

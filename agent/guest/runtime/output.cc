@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/guest/log.h"
+#include "agent/guest/runtime/pipe_size.h"
 
 namespace podvisor::guest {
 namespace {
@@ -49,6 +50,7 @@ void Output::Fill() {
   while (!eof_ && ring_.room() > 0) {
     const ssize_t got = ::read(fd_->get(), read_buffer, std::min(sizeof(read_buffer), ring_.room()));
     if (got > 0) {
+      if (static_cast<size_t>(got) == sizeof(read_buffer) && !std::exchange(pipe_grown_, true)) GrowPipe(fd_->get());
       ring_.Append(absl::string_view(read_buffer, static_cast<size_t>(got)));
       continue;
     }
@@ -139,13 +141,13 @@ void Output::ServeWaiters() {
 
 bool Output::Serve(const Waiter& waiter) {
   const uint64_t offset = waiter.take ? ring_.begin() : std::max(waiter.offset, ring_.begin());
-  const std::string data(ring_.Peek(offset, waiter.max));
+  const absl::string_view data = ring_.Peek(offset, waiter.max);
   if (data.empty() && !eof_) return false;
   if (!waiter.take) {
     ReadOutputResponse response;
     response.set_offset(offset);
     response.set_eof(eof_ && offset + data.size() == ring_.end());
-    response.set_data(data);
+    response.set_data(data.data(), data.size());
     waiter.call->Reply(response);
     return true;
   }
@@ -153,9 +155,9 @@ bool Output::Serve(const Waiter& waiter) {
     waiter.call->Fail(absl::InvalidArgumentError("read meet eof"));  // the stock agent's words
     return true;
   }
-  ring_.DropBefore(offset + data.size());
   grpc::ReadStreamResponse response;
-  response.set_data(data);
+  response.set_data(data.data(), data.size());
+  ring_.DropBefore(offset + data.size());
   waiter.call->Reply(response);
   if (!eof_ && !watched_)
     loop_.Post([weak = weak_from_this()] {

@@ -71,6 +71,7 @@ class Output : public std::enable_shared_from_this<Output> {
   bool eof_ = false;
   bool ending_ = false;  // what is not there now will not come
   bool watched_ = false;
+  bool pipe_grown_ = false;
   std::list<Waiter> waiters_;
   std::function<void()> on_full_;
 };
