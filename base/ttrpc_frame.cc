@@ -23,8 +23,8 @@ uint32_t ReadBigEndian(const char* bytes) {
 
 absl::Status AppendFrameHeader(uint32_t stream_id, FrameType type, size_t payload_bytes, std::string* out) {
   if (payload_bytes > kMaxFramePayloadBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("ttrpc message of ", payload_bytes,
-                                                   " bytes is larger than the limit of ", kMaxFramePayloadBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ttrpc message of ", payload_bytes, " bytes is larger than the limit of ", kMaxFramePayloadBytes));
   }
   AppendBigEndian(static_cast<uint32_t>(payload_bytes), out);
   AppendBigEndian(stream_id, out);

@@ -31,8 +31,8 @@ struct Frame {
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
-// Appends to `out` what stands before a payload of so many bytes. kInvalidArgument, and `out` unchanged, if that is more
-// than 4 MiB.
+// Appends to `out` what stands before a payload of so many bytes. kInvalidArgument, and `out` unchanged, if that is
+// more than 4 MiB.
 absl::Status AppendFrameHeader(uint32_t stream_id, FrameType type, size_t payload_bytes, std::string* out);
 // Appends the frame's bytes to `out`. kInvalidArgument, and `out` unchanged, if the payload is larger than 4 MiB.
 absl::Status EncodeFrame(const Frame& frame, std::string* out);

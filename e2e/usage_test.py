@@ -161,6 +161,23 @@ class UsageTest(NodeTest):
         self.assertNotEqual(code, 0)
         self.assertIn("fork", err)
 
+        with self.assertRaises(grpc.RpcError) as refused:
+            self.cri.UpdateContainerResources(container_id=container, linux={"cpuset_cpus": "7"})
+        self.assertIn('cpuset.cpus = "7"', refused.exception.details())
+        self.assertIn("the VM has processors 0", refused.exception.details())
+        self.assertEqual(self.cgroup(container, "cpuset.cpus"), "0")
+
+    def test_oom_scores_are_each_containers_own(self):
+        """By turns, for the agent takes on the score of what it starts."""
+        pod, config = self.run_pod("scores")
+        keep = ["sh", "-c", "cat /proc/self/oom_score_adj >/score; exec sleep 1000"]
+        containers = {score: self.run_container(pod, config, f"c{score}", keep,
+                                                linux={"resources": {"oom_score_adj": score}}) for score in (100, 900)}
+        show = "while [ ! -s /score ]; do :; done; exec cat /score /proc/self/oom_score_adj"
+        for score in (100, 900, 900, 100):
+            code, out, err = self.exec(containers[score], "sh", "-c", show)
+            self.assertEqual((code, out.split()), (0, [str(score)] * 2), err)
+
     def cgroup(self, container, file):
         code, out, err = self.exec(container, "cat", "/sys/fs/cgroup/" + file)
         self.assertEqual(code, 0, err)

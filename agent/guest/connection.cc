@@ -19,7 +19,7 @@ constexpr size_t kKeptBufferBytes = 64 << 10;  // a larger one is given back onc
 constexpr int64_t kTrimMs = 1000;
 constexpr int64_t kMaxTimeoutNs = int64_t{24} * 3600 * 1'000'000'000;
 constexpr uint32_t kLengthDelimited = 2;  // protobuf's wire type of bytes
-char read_buffer[64 << 10];  // one thread: all connections share it
+char read_buffer[64 << 10];               // one thread: all connections share it
 
 }  // namespace
 
@@ -98,8 +98,7 @@ void Connection::TakeRequest(const Frame& frame) {
   dispatcher_.Dispatch(request.service(), request.method(), request.payload(), std::move(call));
 }
 
-void Connection::Answer(uint64_t session, uint32_t stream_id, const absl::Status& status,
-                        const std::string& payload) {
+void Connection::Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) {
   if (!IsOpen(session)) return;
   ttrpc::Response response;
   // A status is set on success too: clients exist that want one.

@@ -14,6 +14,7 @@
 
 #include "agent/guest/launch/control.h"
 #include "agent/guest/launch/credentials.h"
+#include "agent/guest/launch/oom_score.h"
 #include "agent/guest/launch/program.h"
 #include "agent/guest/launch/rootfs.h"
 #include "agent/guest/launch/seccomp.h"
@@ -96,10 +97,6 @@ absl::Status EnterNamespacePaths(const grpc::Spec& spec) {
   return absl::OkStatus();
 }
 
-absl::Status SetOomScore(const grpc::Process& process) {
-  return WriteTextFile("/proc/self/oom_score_adj", absl::StrCat(process.oomscoreadj()));
-}
-
 // Namespaces, root file system, terminal of a container.
 absl::Status SetUpContainer(const LaunchRequest& request, const RootfsPlan& plan, std::optional<Terminal>* terminal) {
   const grpc::Spec& spec = *request.spec;
@@ -124,7 +121,7 @@ absl::Status PrepareForUserNamespace(const LaunchRequest& request) {
 }
 
 absl::Status JoinContainer(const LaunchRequest& request, std::optional<Terminal>* terminal) {
-  RETURN_IF_ERROR(SetOomScore(*request.process));
+  RETURN_IF_ERROR(TakeOomScore(request.process->oomscoreadj()));
   const bool mapped = request.users.AreMapped();
   if (mapped) RETURN_IF_ERROR(PrepareForUserNamespace(request));
   const int spaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
@@ -197,7 +194,7 @@ absl::Status Child::Prepare() {
   if (request_.container_pidfd >= 0 || std::exchange(prepared_, true)) return absl::OkStatus();
   RETURN_IF_ERROR(EnterNamespacePaths(*request_.spec));
   RETURN_IF_ERROR(SetSysctls(*request_.spec, request_.ipc_owner));
-  RETURN_IF_ERROR(SetOomScore(*request_.process));
+  RETURN_IF_ERROR(TakeOomScore(request_.process->oomscoreadj()));
   ASSIGN_OR_RETURN(plan_, PlanRootfs(*request_.spec));
   if (!request_.users.AreMapped()) return absl::OkStatus();
   RETURN_IF_ERROR(PrepareForUserNamespace(request_));

@@ -13,6 +13,7 @@
 
 #include "agent/guest/launch/child.h"
 #include "agent/guest/launch/clone.h"
+#include "agent/guest/launch/oom_score.h"
 #include "base/status_macros.h"
 
 namespace podvisor::guest {
@@ -93,6 +94,7 @@ absl::StatusOr<Launched> Launch(const LaunchRequest& request) {
   if (request.pid_namespace_of >= 0) RETURN_IF_ERROR(switched.To(request.pid_namespace_of));
   Child child(request, std::move(fds));
   const bool is_exec = request.container_pidfd >= 0;
+  if (::getpid() == 1) RETURN_IF_ERROR(TakeOomScore(request.process->oomscoreadj()));
   ASSIGN_OR_RETURN(launched.pid, is_exec ? Clone(0, request.cgroup_fd, &launched.pidfd)
                                          : CloneContainer(request, child, &launched.pidfd));
   if (launched.pid == 0) child.Run();
@@ -101,6 +103,8 @@ absl::StatusOr<Launched> Launch(const LaunchRequest& request) {
 
 absl::StatusOr<Reaper> LaunchReaper(const PodUsers& users) {
   Reaper reaper;
+  // With it the pod's processes would end: as unwelcome a victim as the kubelet makes a pod's pause container.
+  if (::getpid() == 1) RETURN_IF_ERROR(TakeOomScore(-998));
   ASSIGN_OR_RETURN(reaper.pid, users.AreMapped() ? CloneFrom([&users] { return BecomeNamespaceRoot(users.fd); },
                                                              CLONE_NEWPID, -1, &reaper.pidfd)
                                                  : Clone(CLONE_NEWPID, -1, &reaper.pidfd));

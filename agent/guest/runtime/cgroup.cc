@@ -36,6 +36,17 @@ void AddPids(const std::string& path, std::vector<pid_t>& pids) {
   }
 }
 
+// In the user's terms: the path in the guest says nothing to anybody.
+absl::Status Refused(const CgroupSetting& setting, const absl::Status& why) {
+  std::string message = absl::StrCat(setting.file, " = \"", setting.value, "\": the guest's kernel refuses it");
+  const absl::string_view reason = why.message();
+  if (const size_t colon = reason.rfind(": "); colon != absl::string_view::npos)
+    absl::StrAppend(&message, reason.substr(colon));
+  if (setting.file == "cpuset.cpus")
+    absl::StrAppend(&message, "; the VM has processors ", ReadTextOrEmpty("/sys/devices/system/cpu/online"));
+  return absl::Status(why.code(), message);
+}
+
 // Where cgroup2 is mounted: /proc/self/mountinfo, fields 5 and (after " - ") the type.
 std::string FindMount() {
   for (const std::string& line : SplitWords(ReadTextOrEmpty("/proc/self/mountinfo"), "\n")) {
@@ -91,7 +102,7 @@ absl::Status Cgroup::Apply(const grpc::LinuxResources& resources) const {
       Log("cgroup ", path_, ": no ", setting.file, " here, so ", setting.value, " is not applied");
       continue;
     }
-    RETURN_IF_ERROR(WriteTextFile(file, setting.value), "cgroup");
+    if (const absl::Status status = WriteTextFile(file, setting.value); !status.ok()) return Refused(setting, status);
   }
   return absl::OkStatus();
 }
