@@ -98,6 +98,8 @@ class HostReader {
     }
     if (UrlOrigin(text).empty()) return Error(url, "is not an http or https URL");
     const size_t start = text.find("://") + 3;
+    // Who asks later whether it is https does so by these letters.
+    text.replace(0, start, absl::AsciiStrToLower(text.substr(0, start)));
     const size_t slash = text.find('/', start);
     host.host = text.substr(start, slash == std::string::npos ? slash : slash - start);
     // libcurl takes "https:///name" for "https://name".
@@ -158,6 +160,7 @@ class HostReader {
     if (headers == nullptr) return Error("header", "must be a table");
     for (const auto& [name, value] : *headers) {
       ASSIGN_OR_RETURN(const std::vector<std::string> values, Strings("header", &value));
+      if (name.str().find_first_of("\r\n") != std::string_view::npos) return Error("header", "line break in name");
       for (const std::string& one : values) {
         if (absl::StrContains(one, '\n') || absl::StrContains(one, '\r')) return Error("header", "line break in value");
         host.headers.emplace_back(std::string(name.str()), one);

@@ -161,6 +161,13 @@ TEST_F(HostsTest, KeysThatNestTooDeepAreRefused) {
   EXPECT_OK(LoadRegistryHosts(dir_, "x.io"));
 }
 
+TEST_F(HostsTest, SchemesAreOfAnyCase) {
+  Write("x.io", "server = \"httpS://mirror.example\"\n");
+  const auto hosts = LoadRegistryHosts(dir_, "x.io");
+  ASSERT_OK(hosts);
+  EXPECT_EQ((*hosts)[0].base_url, "https://mirror.example/v2");
+}
+
 TEST_F(HostsTest, CommentsMayBeOfAnyScript) {
   Write("x.io", "  # f\u00fcr alle\nserver = \"https://mirror.example\"\n");
   EXPECT_OK(LoadRegistryHosts(dir_, "x.io"));
@@ -182,6 +189,7 @@ TEST_F(HostsTest, ErrorsNameFileAndKey) {
       {"[host.\"http://x\"]\nca = 7", "ca"},
       {"[host.\"http://x\"]\nclient = [1]", "client"},
       {"[host.\"http://x\"]\nheader = 7", "header"},
+      {"[host.\"http://x\"]\n[host.\"http://x\".header]\n\"a\\nb\" = \"c\"", "line break in name"},
       {"[host.\"http://x\"]\n[host.\"http://x\".header]\na = \"b\\nc\"", "line break"},
   };
   for (const auto& c : cases) {
