@@ -96,10 +96,12 @@ class HostReader {
       const std::string authority = text.substr(0, text.find('/'));
       text = absl::StrCat(IsLocal(authority) ? "http://" : "https://", text);
     }
-    if (UrlOrigin(text).empty()) return Error(url, "is not an http or https URL");
     const size_t start = text.find("://") + 3;
-    // Who asks later whether it is https does so by these letters.
-    text.replace(0, start, absl::AsciiStrToLower(text.substr(0, start)));
+    // Who asks later whether it is https does so by these letters. libcurl takes one slash for two as well.
+    const std::string scheme = absl::AsciiStrToLower(text.substr(0, start));
+    text.replace(0, start, scheme);
+    if ((scheme != "http://" && scheme != "https://") || UrlOrigin(text).empty())
+      return Error(url, "is not an http or https URL");
     const size_t slash = text.find('/', start);
     host.host = text.substr(start, slash == std::string::npos ? slash : slash - start);
     // libcurl takes "https:///name" for "https://name".

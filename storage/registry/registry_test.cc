@@ -183,6 +183,7 @@ TEST_F(HostsTest, ErrorsNameFileAndKey) {
       {"[host]\nx = 7", "host"},
       {"[host.\"ftp://x\"]", "ftp://x"},
       {"[host.\"/x\"]", "names no host"},
+      {"server = \"https:/x://y\"", "is not an http or https URL"},
       {"a = 1\nb = \u00e9", "line 2: not ASCII"},
       {"[host.\"http://x\"]\ncapabilities = [\"fly\"]", "fly"},
       {"[host.\"http://x\"]\nskip_verify = \"yes\"", "skip_verify"},
