@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 // toml++ 3.3 asserts what it tests right after ("[[:" fails so): an error of the file, not the end of the process.
 #define TOML_ASSERT(expression) static_assert(true)
 // Parsing errors become statuses right where they are thrown.
@@ -28,6 +29,8 @@ bool IsLocal(absl::string_view host) {
   if (!absl::StartsWith(host, "[")) host = host.substr(0, host.rfind(':'));
   return host == "localhost" || absl::StartsWith(host, "127.") || absl::StartsWith(host, "[::1]");
 }
+
+bool HasLineBreak(std::string_view text) { return text.find_first_of("\r\n") != std::string_view::npos; }
 
 // The folder of a domain that exists, or empty.
 std::string FindFolder(const std::string& certs_dir, const std::string& domain) {
@@ -162,9 +165,9 @@ class HostReader {
     if (headers == nullptr) return Error("header", "must be a table");
     for (const auto& [name, value] : *headers) {
       ASSIGN_OR_RETURN(const std::vector<std::string> values, Strings("header", &value));
-      if (name.str().find_first_of("\r\n") != std::string_view::npos) return Error("header", "line break in name");
+      if (HasLineBreak(name.str())) return Error("header", "line break in name");
       for (const std::string& one : values) {
-        if (absl::StrContains(one, '\n') || absl::StrContains(one, '\r')) return Error("header", "line break in value");
+        if (HasLineBreak(one)) return Error("header", "line break in value");
         host.headers.emplace_back(std::string(name.str()), one);
       }
     }
