@@ -1,10 +1,11 @@
 #include "agent/guest/call.h"
 
+#include "agent/guest/bytes_field.h"
 #include "agent/guest/loop.h"
 
 namespace podvisor::guest {
 
-Call::~Call() { Send(absl::AbortedError("the agent dropped the call: what it waited for is gone"), ""); }
+Call::~Call() { Send(absl::AbortedError("the agent dropped the call: what it waited for is gone"), {}); }
 
 bool Call::IsAlive() const {
   if (answered_ || (deadline_ms_ != 0 && NowMs() >= deadline_ms_)) return false;
@@ -16,7 +17,13 @@ void Call::Reply(const google::protobuf::MessageLite& response) {
   Send(absl::OkStatus(), response.SerializeAsString());
 }
 
-void Call::Fail(const absl::Status& status) { Send(status, ""); }
+void Call::ReplyWithBytes(const google::protobuf::MessageLite& response, int field, absl::string_view bytes) {
+  std::string head = response.SerializeAsString();
+  if (!bytes.empty()) AppendBytesFieldHead(field, bytes.size(), &head);
+  Send(absl::OkStatus(), head, bytes);
+}
+
+void Call::Fail(const absl::Status& status) { Send(status, {}); }
 
 void Call::Finish(const absl::Status& status) {
   if (status.ok()) {
@@ -26,11 +33,11 @@ void Call::Finish(const absl::Status& status) {
   }
 }
 
-void Call::Send(const absl::Status& status, const std::string& payload) {
+void Call::Send(const absl::Status& status, absl::string_view payload, absl::string_view tail) {
   if (answered_) return;
   answered_ = true;
   const std::shared_ptr<AnswerSink> sink = sink_.lock();
-  if (sink != nullptr && sink->IsOpen(session_)) sink->Answer(session_, stream_id_, status, payload);
+  if (sink != nullptr && sink->IsOpen(session_)) sink->Answer(session_, stream_id_, status, payload, tail);
 }
 
 void Dispatcher::Dispatch(absl::string_view service, absl::string_view method, absl::string_view payload,

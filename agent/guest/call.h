@@ -23,7 +23,9 @@ class AnswerSink {
   virtual ~AnswerSink() = default;
   // False once nobody waits for answers to calls of `session`.
   virtual bool IsOpen(uint64_t session) const = 0;
-  virtual void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) = 0;
+  // The payload is `payload` and after it `tail`.
+  virtual void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, absl::string_view payload,
+                      absl::string_view tail) = 0;
 };
 
 // Who has made a call: one connection, or one session of a serial port.
@@ -57,13 +59,15 @@ class Call {
   bool IsAlive() const;
   CallOwner owner() const { return CallOwner(sink_, session_); }
   void Reply(const google::protobuf::MessageLite& response);
-  void ReplyEmpty() { Send(absl::OkStatus(), ""); }
+  // `response`, and in its field of that number, which it has left out, large `bytes`: they are not copied on the way.
+  void ReplyWithBytes(const google::protobuf::MessageLite& response, int field, absl::string_view bytes);
+  void ReplyEmpty() { Send(absl::OkStatus(), {}); }
   void Fail(const absl::Status& status);
   // Fail, or an empty reply.
   void Finish(const absl::Status& status);
 
  private:
-  void Send(const absl::Status& status, const std::string& payload);
+  void Send(const absl::Status& status, absl::string_view payload, absl::string_view tail = {});
 
   std::weak_ptr<AnswerSink> sink_;
   const uint64_t session_;
@@ -78,13 +82,13 @@ class Dispatcher {
  public:
   using Handler = std::function<void(absl::string_view payload, CallPtr call)>;
 
-  // A method that answers when it likes.
+  // A method that answers when it likes. The request is its own: what is large in it may be moved away.
   template <typename Request>
-  void On(absl::string_view service, absl::string_view method, std::function<void(const Request&, CallPtr)> handler) {
+  void On(absl::string_view service, absl::string_view method, std::function<void(Request&&, CallPtr)> handler) {
     Add(service, method, [handler = std::move(handler)](absl::string_view payload, CallPtr call) {
       Request request;
       if (!request.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return FailParse(*call);
-      handler(request, std::move(call));
+      handler(std::move(request), std::move(call));
     });
   }
 

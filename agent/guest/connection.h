@@ -31,7 +31,8 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   absl::Status Start();
 
   bool IsOpen(uint64_t session) const override { return fd_.ok() && session == session_; }
-  void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, const std::string& payload) override;
+  void Answer(uint64_t session, uint32_t stream_id, const absl::Status& status, absl::string_view payload,
+              absl::string_view tail) override;
 
   // True when no answer waits to be written.
   bool idle() const { return out_.size() == written_; }

@@ -1,5 +1,7 @@
 #include "agent/protocol/serial_link.h"
 
+#include <utility>
+
 namespace podvisor {
 namespace {
 
@@ -47,10 +49,12 @@ std::vector<SerialEvent> SerialDecoder::Feed(absl::string_view bytes) {
   while (!bytes.empty()) {
     if (state_ == State::kPlain) {
       const size_t escape = bytes.find(static_cast<char>(kEscapeByte));
-      TakeData(bytes.substr(0, escape), &events);
+      // A literal's first byte is the data byte that it stands for.
+      const bool literal = escape < bytes.size() - 1 && static_cast<uint8_t>(bytes[escape + 1]) == kLiteral;
+      TakeData(bytes.substr(0, literal ? escape + 1 : escape), bytes.size(), &events);
       if (escape == absl::string_view::npos) break;
-      state_ = State::kEscape;
-      bytes.remove_prefix(escape + 1);
+      if (!literal) state_ = State::kEscape;
+      bytes.remove_prefix(escape + (literal ? 2 : 1));
       continue;
     }
     const auto byte = static_cast<uint8_t>(bytes.front());
@@ -68,7 +72,7 @@ void SerialDecoder::TakeEscaped(uint8_t byte, std::vector<SerialEvent>* events) 
   if (byte == kLiteral) {
     state_ = State::kPlain;
     const char literal = static_cast<char>(kEscapeByte);
-    TakeData(absl::string_view(&literal, 1), events);
+    TakeData(absl::string_view(&literal, 1), 1, events);
   } else if (byte == kPreambleMark) {
     state_ = State::kDigits;
     digits_ = 0;
@@ -88,10 +92,11 @@ void SerialDecoder::TakeDigit(uint8_t byte, std::vector<SerialEvent>* events) {
   events->push_back({.kind = SerialEvent::Kind::kPreamble, .data = "", .session = session_});
 }
 
-void SerialDecoder::TakeData(absl::string_view data, std::vector<SerialEvent>* events) {
+void SerialDecoder::TakeData(absl::string_view data, size_t expected, std::vector<SerialEvent>* events) {
   if (lost_ || data.empty()) return;
   if (events->empty() || events->back().kind != SerialEvent::Kind::kData) {
     events->push_back({.kind = SerialEvent::Kind::kData, .data = ""});
+    events->back().data.reserve(expected);
   }
   events->back().data.append(data.data(), data.size());
 }
@@ -130,7 +135,7 @@ absl::Status SerialHostLink::Receive(absl::string_view bytes, std::string* data)
 
 SerialGuestLink::Received SerialGuestLink::Receive(absl::string_view bytes) {
   Received received;
-  for (const SerialEvent& event : decoder_.Feed(bytes)) {
+  for (SerialEvent& event : decoder_.Feed(bytes)) {
     switch (event.kind) {
       case SerialEvent::Kind::kPreamble:
         if (!in_session_ || event.session != session_) {
@@ -142,7 +147,11 @@ SerialGuestLink::Received SerialGuestLink::Receive(absl::string_view bytes) {
         AppendPreamble(event.session, &received.reply);
         break;
       case SerialEvent::Kind::kData:
-        if (in_session_) received.data.append(event.data);
+        if (!in_session_) break;
+        if (received.data.empty())
+          received.data = std::move(event.data);
+        else
+          received.data.append(event.data);
         break;
       case SerialEvent::Kind::kError:
         // Tells the host to start anew. The same session cannot go on: a request may have lost its middle.

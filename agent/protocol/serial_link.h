@@ -57,7 +57,8 @@ class SerialDecoder {
 
   void TakeEscaped(uint8_t byte, std::vector<SerialEvent>* events);
   void TakeDigit(uint8_t byte, std::vector<SerialEvent>* events);
-  void TakeData(absl::string_view data, std::vector<SerialEvent>* events);
+  // `expected`: how much data there may be until the end of what is fed.
+  void TakeData(absl::string_view data, size_t expected, std::vector<SerialEvent>* events);
   void Fail(uint8_t byte, std::vector<SerialEvent>* events);
 
   State state_ = State::kPlain;

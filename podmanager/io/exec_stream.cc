@@ -74,28 +74,73 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   }
 
   // OutputSink: the pump's side.
-  void Write(OutputStream stream, std::string data, Tail, std::function<void(size_t)> taken) override {
-    const size_t size = data.size();
-    if (peer_ == nullptr || !Wanted(stream)) return taken(size);
-    waiting_[Index(stream)] = [taken = std::move(taken), size] { taken(size); };
-    peer_->Write(stream == OutputStream::kStdout ? PeerOutput::kStdout : PeerOutput::kStderr, std::move(data),
-                 [self = shared_from_this(), stream] { self->Taken(stream); });
+  void Write(OutputStream stream, std::string data, Tail tail, std::function<void(size_t)> taken) override {
+    if (peer_ == nullptr || !Wanted(stream)) return taken(data.size());
+    Piece piece{.data = std::move(data), .last = tail == Tail::kFlush, .taken = std::move(taken)};
+    Lane& lane = lanes_[Index(stream)];
+    if (lane.busy)
+      lane.next = std::move(piece);
+    else
+      Send(stream, std::move(piece));
   }
 
   void End(OutputStream stream) override {
-    if (peer_ != nullptr && Wanted(stream))
-      peer_->End(stream == OutputStream::kStdout ? PeerOutput::kStdout : PeerOutput::kStderr);
+    Lane& lane = lanes_[Index(stream)];
+    lane.ended = true;
+    if (!lane.busy) TellEnd(stream);
   }
 
  private:
+  struct Piece {
+    std::string data;
+    bool last;  // as far as the pump knows
+    std::function<void(size_t)> taken;
+  };
+  // The peer takes one piece of an output at a time. The next one is fetched meanwhile, and waits here.
+  struct Lane {
+    bool busy = false;
+    std::function<void()> taken;  // of the piece on its way, if the pump has not been told yet
+    std::optional<Piece> next;
+    bool ended = false;
+  };
+
   bool Wanted(OutputStream stream) const {
     return stream == OutputStream::kStdout ? options_.want_stdout : options_.want_stderr;
   }
+  static PeerOutput OutputOf(OutputStream stream) {
+    return stream == OutputStream::kStdout ? PeerOutput::kStdout : PeerOutput::kStderr;
+  }
+
+  void Send(OutputStream stream, Piece piece) {
+    Lane& lane = lanes_[Index(stream)];
+    lane.busy = true;
+    const size_t size = piece.data.size();
+    // After the last one nothing is to be fetched, and its being taken ends the session.
+    if (piece.last)
+      lane.taken = [taken = std::move(piece.taken), size] { taken(size); };
+    else
+      piece.taken(size);
+    if (peer_ == nullptr) return;
+    peer_->Write(OutputOf(stream), std::move(piece.data), [self = shared_from_this(), stream] { self->Taken(stream); });
+  }
 
   void Taken(OutputStream stream) {
-    const std::function<void()> taken = std::exchange(waiting_[Index(stream)], nullptr);
-    if (taken != nullptr) taken();
+    Lane& lane = lanes_[Index(stream)];
+    lane.busy = false;
+    if (const std::function<void()> taken = std::exchange(lane.taken, nullptr)) taken();
+    if (peer_ != nullptr && lane.next.has_value()) {
+      Piece next = *std::move(lane.next);
+      lane.next.reset();
+      Send(stream, std::move(next));
+    }
+    if (!lane.busy && lane.ended) TellEnd(stream);
     if (exit_.has_value()) ArmDrain();
+    FinishIfEnded();
+  }
+
+  void TellEnd(OutputStream stream) {
+    lanes_[Index(stream)].ended = false;  // once
+    if (peer_ != nullptr && Wanted(stream)) peer_->End(OutputOf(stream));
   }
 
   void OnStarted(const absl::Status& status) {
@@ -130,8 +175,11 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
     if (options_.want_stdin && !stdin_ended_) stdin_->Close();
     if (options_.tty) end_->Signal(SIGHUP);
     // Nobody waits for the output any more: it is read and dropped, so that the program can end.
-    for (auto& waiting : waiting_)
-      if (const std::function<void()> taken = std::exchange(waiting, nullptr)) taken();
+    for (Lane& lane : lanes_) {
+      lane.busy = false;
+      if (const std::function<void()> taken = std::exchange(lane.taken, nullptr)) taken();
+      if (const std::optional<Piece> next = std::exchange(lane.next, std::nullopt)) next->taken(next->data.size());
+    }
   }
 
   void SetExit(absl::StatusOr<int> exit) {
@@ -147,15 +195,17 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
     if (over_) return;
     drain_timer_.expires_after(absl::ToChronoNanoseconds(options_.drain));
     drain_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-      if (cancelled || self->waiting_[0] != nullptr || self->waiting_[1] != nullptr) return;
+      if (cancelled || self->Busy()) return;
       self->output_ended_ = true;
       self->FinishIfEnded();
     });
   }
 
   void FinishIfEnded() {
-    if (output_ended_ && exit_.has_value()) Finish(*exit_);
+    if (output_ended_ && exit_.has_value() && !Busy()) Finish(*exit_);
   }
+
+  bool Busy() const { return lanes_[0].busy || lanes_[1].busy; }
 
   void Finish(absl::StatusOr<int> exit) {
     if (std::exchange(over_, true)) return;
@@ -178,7 +228,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   const std::shared_ptr<StdinWriter> stdin_;
   const std::shared_ptr<ExecEnd> end_;
   std::shared_ptr<OutputPump> pump_;
-  std::array<std::function<void()>, 2> waiting_;  // the pump's, while the peer takes its time
+  std::array<Lane, 2> lanes_;           // by Index()
 
   bool started_ = false;
   std::string early_data_;  // what came before the start

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "agent/guest/log.h"
@@ -48,10 +49,16 @@ void Output::SetWatched(bool watched) {
 
 void Output::Fill() {
   while (!eof_ && ring_.room() > 0) {
-    const ssize_t got = ::read(fd_->get(), read_buffer, std::min(sizeof(read_buffer), ring_.room()));
+    // Where much comes, it is not copied once more; a program that says a word does not need the whole buffer.
+    const std::span<char> space =
+        pipe_grown_ ? ring_.Space(ring_.room()) : std::span(read_buffer, std::min(sizeof(read_buffer), ring_.room()));
+    const ssize_t got = ::read(fd_->get(), space.data(), space.size());
+    if (pipe_grown_) ring_.Commit(static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got > 0) {
-      if (static_cast<size_t>(got) == sizeof(read_buffer) && !std::exchange(pipe_grown_, true)) GrowPipe(fd_->get());
+      if (pipe_grown_) continue;
       ring_.Append(absl::string_view(read_buffer, static_cast<size_t>(got)));
+      pipe_grown_ = static_cast<size_t>(got) == sizeof(read_buffer);
+      if (pipe_grown_) GrowPipe(fd_->get());
       continue;
     }
     if (got < 0 && errno == EINTR) continue;
@@ -147,18 +154,15 @@ bool Output::Serve(const Waiter& waiter) {
     ReadOutputResponse response;
     response.set_offset(offset);
     response.set_eof(eof_ && offset + data.size() == ring_.end());
-    response.set_data(data.data(), data.size());
-    waiter.call->Reply(response);
+    waiter.call->ReplyWithBytes(response, ReadOutputResponse::kDataFieldNumber, data);
     return true;
   }
   if (data.empty()) {
     waiter.call->Fail(absl::InvalidArgumentError("read meet eof"));  // the stock agent's words
     return true;
   }
-  grpc::ReadStreamResponse response;
-  response.set_data(data.data(), data.size());
+  waiter.call->ReplyWithBytes(grpc::ReadStreamResponse(), grpc::ReadStreamResponse::kDataFieldNumber, data);
   ring_.DropBefore(offset + data.size());
-  waiter.call->Reply(response);
   if (!eof_ && !watched_)
     loop_.Post([weak = weak_from_this()] {
       if (const auto self = weak.lock(); self != nullptr) {

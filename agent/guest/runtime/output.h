@@ -17,7 +17,7 @@
 
 namespace podvisor::guest {
 
-inline constexpr size_t kOutputBufferBytes = 256 << 10;
+inline constexpr size_t kOutputBufferBytes = 512 << 10;
 
 // Reads a pipe or a terminal's master side into a buffer; while that is full, the program has to wait. Callers see
 // either absolute offsets (ReadOutput: bytes stay until they are acknowledged) or a plain stream (Take: bytes are gone

@@ -16,7 +16,7 @@ void AddPortCalls(Agent& agent) {
       [&ports](const v1::ReadPortRequest& request, CallPtr call) { ports.Read(request, std::move(call)); });
   dispatcher.On<v1::WritePortRequest>(
       kExtensionService, "WritePort",
-      [&ports](const v1::WritePortRequest& request, CallPtr call) { ports.Write(request, std::move(call)); });
+      [&ports](v1::WritePortRequest&& request, CallPtr call) { ports.Write(std::move(request), std::move(call)); });
   dispatcher.OnSync<v1::ClosePortRequest, v1::Empty>(kExtensionService, "ClosePort",
                                                      [&ports](const v1::ClosePortRequest& request, v1::Empty*) {
                                                        ports.Close(request.id());

@@ -119,15 +119,14 @@ void Ports::Read(const v1::ReadPortRequest& request, CallPtr call) {
 }
 
 bool Ports::TryRead(Port& port) {
-  v1::ReadPortResponse response;
   int waiting = 0;
   if (port.error.ok()) ::ioctl(port.fd.get(), FIONREAD, &waiting);
-  std::string& data = *response.mutable_data();
-  data.resize(std::clamp<size_t>(static_cast<size_t>(std::max(waiting, 1)), 1, port.read_max));
+  const size_t wanted = std::clamp<size_t>(static_cast<size_t>(std::max(waiting, 1)), 1, port.read_max);
+  const auto data = std::make_unique_for_overwrite<char[]>(wanted);
   ssize_t got = -1;
   if (port.error.ok()) {
     do {
-      got = ::recv(port.fd.get(), data.data(), data.size(), 0);
+      got = ::recv(port.fd.get(), data.get(), wanted, 0);
     } while (got < 0 && errno == EINTR);
     if (got < 0 && errno == EAGAIN) return false;
     if (got < 0) port.error = absl::AbortedError(absl::StrCat("read tcp: ", ::strerror(errno)));
@@ -138,13 +137,14 @@ bool Ports::TryRead(Port& port) {
     reader->Fail(port.error);
     return true;
   }
-  data.resize(static_cast<size_t>(got));
+  v1::ReadPortResponse response;
   response.set_eof(got == 0);
-  reader->Reply(response);
+  reader->ReplyWithBytes(response, v1::ReadPortResponse::kDataFieldNumber,
+                         absl::string_view(data.get(), static_cast<size_t>(got)));
   return true;
 }
 
-void Ports::Write(const v1::WritePortRequest& request, CallPtr call) {
+void Ports::Write(v1::WritePortRequest&& request, CallPtr call) {
   const absl::StatusOr<PortPtr> found = Find(request.id());
   if (!found.ok()) return call->Fail(found.status());
   const PortPtr& port = *found;
@@ -156,7 +156,7 @@ void Ports::Write(const v1::WritePortRequest& request, CallPtr call) {
                                                                       : "another WritePort waits on this connection"));
   }
   port->writer = std::move(call);
-  port->data = request.data();
+  port->data = std::move(*request.mutable_data());
   port->written = 0;
   port->end_after_data = request.eof();
   TryWrite(*port);

@@ -25,7 +25,7 @@ class Ports {
 
   void Dial(const podvisor::agent::v1::DialPortRequest& request, CallPtr call);
   void Read(const podvisor::agent::v1::ReadPortRequest& request, CallPtr call);
-  void Write(const podvisor::agent::v1::WritePortRequest& request, CallPtr call);
+  void Write(podvisor::agent::v1::WritePortRequest&& request, CallPtr call);
   void Close(uint64_t id);
 
   // Closes those whose agent connection has ended.

@@ -14,10 +14,10 @@ void Read(Containers& containers, const grpc::ReadStreamRequest& request, Stream
   (*process)->output(stream).Take(request.len(), std::move(call));
 }
 
-void WriteStdin(Containers& containers, const grpc::WriteStreamRequest& request, CallPtr call) {
+void WriteStdin(Containers& containers, grpc::WriteStreamRequest&& request, CallPtr call) {
   const auto process = containers.FindProcess(request.container_id(), request.exec_id());
   if (!process.ok()) return call->Fail(process.status());
-  (*process)->input().Write(request.data(), std::move(call));
+  (*process)->input().Write(std::move(*request.mutable_data()), std::move(call));
 }
 
 absl::Status CloseStdin(Containers& containers, const grpc::CloseStdinRequest& request) {
@@ -48,8 +48,8 @@ void AddStreamCalls(Agent& agent) {
                                            Read(containers, request, podvisor::agent::v1::STDERR, std::move(call));
                                          });
   dispatcher.On<grpc::WriteStreamRequest>(kAgentService, "WriteStdin",
-                                          [&containers](const grpc::WriteStreamRequest& request, CallPtr call) {
-                                            WriteStdin(containers, request, std::move(call));
+                                          [&containers](grpc::WriteStreamRequest&& request, CallPtr call) {
+                                            WriteStdin(containers, std::move(request), std::move(call));
                                           });
   dispatcher.OnSync<grpc::CloseStdinRequest, Empty>(
       kAgentService, "CloseStdin",
