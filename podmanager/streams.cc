@@ -6,10 +6,19 @@
 #include "podmanager/io/attach_stream.h"
 #include "podmanager/io/exec_stream.h"
 #include "podmanager/io/port_stream.h"
+#include "podmanager/paths.h"
 #include "podmanager/pod_manager_impl.h"
 #include "podmanager/spec/container_spec.h"
 
 namespace podvisor {
+namespace {
+
+std::string SharedFolderOf(const PodContext& context, const Sandbox& sandbox) {
+  if (!sandbox.handler()->hypervisor->capabilities().shared_folder) return "";
+  return SandboxSharedDir(context.options.run_dir, sandbox.id());
+}
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<StreamSession>> PodManagerImpl::StartExec(const std::string& id,
                                                                          const std::vector<std::string>& command,
@@ -30,6 +39,7 @@ absl::StatusOr<std::shared_ptr<StreamSession>> PodManagerImpl::StartExec(const s
   exec.exec_id = RandomId();
   ASSIGN_OR_RETURN(exec.process, BuildExecProcess(process, command, options.tty ? Terminal::kYes : Terminal::kNo),  //
                    "container ", container->id());
+  exec.shared_folder = SharedFolderOf(context_, sandbox);
   exec.tty = options.tty;
   exec.want_stdin = options.want_stdin;
   exec.want_stdout = options.want_stdout;
@@ -51,6 +61,7 @@ absl::StatusOr<std::shared_ptr<StreamSession>> PodManagerImpl::Attach(const std:
     return absl::FailedPreconditionError(absl::StrCat("container ", container->id(), ": nothing reads its output"));
   }
   const ContainerConfig& config = container->config();
+  attach.shared_folder = SharedFolderOf(context_, *container->sandbox());
   attach.tty = config.tty();
   attach.stdin_once = config.stdin_once();
   attach.want_stdin = options.want_stdin && config.stdin();

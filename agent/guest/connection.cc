@@ -112,8 +112,7 @@ void Connection::Answer(uint64_t session, uint32_t stream_id, const absl::Status
   const size_t payload_bytes = payload.size() + tail.size();
   if (payload_bytes > 0) AppendBytesFieldHead(ttrpc::Response::kPayloadFieldNumber, payload_bytes, &message);
   std::string head;
-  const absl::Status framed =
-      AppendFrameHeader(stream_id, FrameType::kResponse, message.size() + payload_bytes, &head);
+  const absl::Status framed = AppendFrameHeader(stream_id, FrameType::kResponse, message.size() + payload_bytes, &head);
   if (!framed.ok()) return Answer(session, stream_id, absl::ResourceExhaustedError(framed.message()), {}, {});
   head += message;
   for (const absl::string_view bytes : {absl::string_view(head), payload, tail}) {

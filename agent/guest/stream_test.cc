@@ -1,5 +1,10 @@
 // Output, input, terminals and waiting, with the real agent outside of a VM.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
 
 #include "agent/guest/testing/agent_process.h"
 #include "base/status_matchers.h"
@@ -42,6 +47,18 @@ class StreamTest : public testing::Test {
     const absl::Status status = agent_->client().Call(kService, "WriteStdin", request, &response);
     if (status.ok()) {
       EXPECT_EQ(response.len(), data.size());
+    }
+    return status;
+  }
+  absl::Status WriteStdinFile(const std::string& path, size_t size) {
+    podvisor::agent::v1::WriteStdinFileRequest request;
+    request.set_container_id("c1");
+    request.set_path(path);
+    request.set_size(static_cast<uint32_t>(size));
+    podvisor::agent::v1::WriteStdinFileResponse response;
+    const absl::Status status = agent_->client().Call(kExtension, "WriteStdinFile", request, &response);
+    if (status.ok()) {
+      EXPECT_EQ(response.len(), size);
     }
     return status;
   }
@@ -91,7 +108,7 @@ TEST_F(StreamTest, MegabyteComesThroughInOrder) {
 
 TEST_F(StreamTest, FullBufferHoldsTheProgramBack) {
   Run("seq 1 150000; echo done >&2");
-  // The program writes about 1 MB; 256 KiB and the pipe is all that fits before somebody reads.
+  // The program writes about 940 kB; 512 KiB and the pipe of 256 KiB is all that fits before somebody reads.
   podvisor::agent::v1::ReadOutputRequest request;
   request.set_container_id("c1");
   request.set_stream(STDERR);
@@ -140,6 +157,62 @@ TEST_F(StreamTest, LargeInputIsWrittenAsTheProgramReads) {
   EXPECT_EQ(agent_->Output("c1"), "3000000\n");
 }
 
+TEST_F(StreamTest, InputOfAFileComesInOrderWithTheRest) {
+  // Slow at first: the pieces do not fit into the pipe.
+  Run("sleep 0.2; cat >/all; wc -c </all; md5sum </all");
+  const std::string path = agent_->folder() + "/piece";
+  std::string all;
+  for (int i = 0; i < 6; ++i) {
+    std::string piece;
+    while (piece.size() < 250'000) piece += std::to_string(i * 1'000'000 + static_cast<int>(piece.size())) + "\n";
+    std::ofstream(path) << piece << "left over";  // over the last one, while the agent has it open
+    ASSERT_OK(WriteStdinFile(path, piece.size()));
+    ASSERT_OK(WriteStdin("between\n"));
+    all += piece + "between\n";
+  }
+  ASSERT_OK(CloseStdin());
+  std::ofstream(agent_->folder() + "/expected") << all;
+  EXPECT_EQ(agent_->Output("c1").substr(0, 8), std::to_string(all.size()) + "\n");
+  std::ifstream got(agent_->rootfs() + "/all");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(got), {}), all);
+}
+
+TEST_F(StreamTest, AFileStaysOpenWithoutItsName) {
+  Run("cat");
+  const std::string path = agent_->folder() + "/piece";
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::pwrite(file, "one\n", 4, 0), 4);
+  ASSERT_OK(WriteStdinFile(path, 4));
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  ASSERT_EQ(::pwrite(file, "two\n", 4, 0), 4);
+  ASSERT_OK(WriteStdinFile(path, 4));
+  ASSERT_OK(CloseStdin());
+  EXPECT_EQ(agent_->Output("c1"), "one\ntwo\n");
+  EXPECT_THAT(WriteStdinFile(path, 4), StatusIs(StatusCode::kFailedPrecondition, "closed"));
+  ::close(file);
+}
+
+TEST_F(StreamTest, AFileThatCannotBeReadIsWrittenByNobody) {
+  Run("cat");
+  const std::string path = agent_->folder() + "/piece";
+  EXPECT_THAT(WriteStdinFile(path, 4), StatusIs(StatusCode::kUnimplemented, path));
+  EXPECT_THAT(WriteStdinFile(agent_->folder(), 4), StatusIs(StatusCode::kUnimplemented));
+  std::ofstream(path) << "short";
+  EXPECT_THAT(WriteStdinFile(path, 6), StatusIs(StatusCode::kUnimplemented, "5 bytes, not 6"));
+  EXPECT_THAT(WriteStdinFile(path, 2 << 20), StatusIs(StatusCode::kInvalidArgument, "at most"));
+  ASSERT_OK(WriteStdin("and on\n"));
+  ASSERT_OK(CloseStdin());
+  EXPECT_EQ(agent_->Output("c1"), "and on\n");
+}
+
+TEST_F(StreamTest, AProgramThatDoesNotReadFailsTheFile) {
+  Run("exec <&-; echo closed; sleep 100");
+  EXPECT_EQ(agent_->ReadOutput("c1", "", 0, 7, 60'000).data(), "closed\n");
+  const std::string path = agent_->folder() + "/piece";
+  std::ofstream(path) << "word";
+  EXPECT_THAT(WriteStdinFile(path, 4), StatusIs(StatusCode::kFailedPrecondition, "closed"));
+}
+
 TEST_F(StreamTest, TerminalOfAContainer) {
   auto request = agent_->Request("c1", {"sh", "-c",
                                         "test -t 0 && echo tty; stty size; test -c /dev/console && read x;"
@@ -162,6 +235,7 @@ TEST_F(StreamTest, TerminalOfAContainer) {
   resize.set_row(11);
   resize.set_column(22);
   ASSERT_OK(agent_->Do("TtyWinResize", resize));
+  EXPECT_THAT(WriteStdinFile("/dev/null", 1), StatusIs(StatusCode::kUnimplemented, "terminal"));
   ASSERT_OK(WriteStdin("word\n"));
   std::string rest;
   podvisor::agent::v1::ReadOutputResponse more;

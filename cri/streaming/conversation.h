@@ -31,7 +31,8 @@ struct ConversationOptions {
 // sent at kMaxUnsent. Data to send are bounded by their sources, each of which waits for its last piece to be sent.
 class Conversation : public std::enable_shared_from_this<Conversation> {
  public:
-  static constexpr size_t kMaxHeld = 256 << 10;
+  // Two of StdinWriter's pieces, less a little: one on its way, and one that comes together meanwhile.
+  static constexpr size_t kMaxHeld = 480 << 10;
   static constexpr size_t kMaxUnsent = 1 << 20;
 
   Conversation(ConversationOptions options, std::unique_ptr<Wire> wire);

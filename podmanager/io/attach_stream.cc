@@ -17,7 +17,7 @@ class AttachStream final : public StreamSession, public OutputTap, public std::e
   AttachStream(std::shared_ptr<AgentClient> client, AttachStreamOptions options, std::shared_ptr<StreamPeer> peer)
       : options_(std::move(options)),
         peer_(std::move(peer)),
-        stdin_(std::make_shared<StdinWriter>(std::move(client), options_.container_id, "")) {}
+        stdin_(std::make_shared<StdinWriter>(std::move(client), options_.container_id, "", options_.shared_folder)) {}
 
   void Begin() { options_.log->AddTap(shared_from_this()); }
 

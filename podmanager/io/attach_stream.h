@@ -14,6 +14,7 @@ namespace podvisor {
 
 struct AttachStreamOptions {
   std::string container_id;
+  std::string shared_folder;          // StdinWriter's
   std::shared_ptr<ContainerLog> log;  // what reads the container's output
   bool tty = false;
   bool stdin_once = false;

@@ -32,7 +32,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
         client_(std::move(client)),
         options_(std::move(options)),
         peer_(std::move(peer)),
-        stdin_(std::make_shared<StdinWriter>(client_, options_.container_id, options_.exec_id)),
+        stdin_(std::make_shared<StdinWriter>(client_, options_.container_id, options_.exec_id, options_.shared_folder)),
         end_(ExecEnd::Create(loop, client_, {options_.sandbox_id, options_.container_id, options_.exec_id})),
         drain_timer_(loop.context()) {}
 
@@ -228,7 +228,7 @@ class ExecStream final : public StreamSession, public OutputSink, public std::en
   const std::shared_ptr<StdinWriter> stdin_;
   const std::shared_ptr<ExecEnd> end_;
   std::shared_ptr<OutputPump> pump_;
-  std::array<Lane, 2> lanes_;           // by Index()
+  std::array<Lane, 2> lanes_;  // by Index()
 
   bool started_ = false;
   std::string early_data_;  // what came before the start

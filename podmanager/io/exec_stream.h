@@ -16,8 +16,9 @@ namespace podvisor {
 struct ExecStreamOptions {
   std::string sandbox_id;  // for messages
   std::string container_id;
-  std::string exec_id;    // unique in the container
-  grpc::Process process;  // BuildExecProcess()
+  std::string exec_id;        // unique in the container
+  grpc::Process process;      // BuildExecProcess()
+  std::string shared_folder;  // StdinWriter's
   bool tty = false;
   bool want_stdin = false, want_stdout = false, want_stderr = false;
   absl::Duration start_timeout = absl::Seconds(30);

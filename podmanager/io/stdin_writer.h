@@ -6,7 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "agent/client/agent_client.h"
+#include "podmanager/io/shared_piece.h"
 #include "podmanager/stream_session.h"
 
 namespace podvisor {
@@ -16,7 +19,9 @@ namespace podvisor {
 // end of the process tells the rest. In the event loop's thread.
 class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
  public:
-  StdinWriter(std::shared_ptr<AgentClient> client, std::string container_id, std::string exec_id);
+  // `shared_folder`: the host's path of the sandbox's shared folder, through which large pieces go; empty: in messages.
+  StdinWriter(std::shared_ptr<AgentClient> client, std::string container_id, std::string exec_id,
+              std::string shared_folder);
 
   // `taken` as StreamSession::Write(). Pieces of at most 256 KiB go to the guest.
   void Write(std::string data, std::function<void()> taken);
@@ -27,10 +32,16 @@ class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
 
  private:
   void WriteNext();
+  // False if this piece has to go in a message.
+  bool WriteByFile(absl::string_view piece);
+  void WriteByMessage(absl::string_view piece);
+  void OnWritten(const absl::Status& status, size_t size);
   void Taken();
 
   const std::shared_ptr<AgentClient> client_;
   const std::string container_id_, exec_id_;
+  SharedPiece shared_;
+  bool by_file_;
   std::string data_;
   size_t written_ = 0;
   std::function<void()> taken_;

@@ -162,7 +162,8 @@ absl::StatusOr<grpc::Storage> SharedFolderStorage(const std::string& filesystem)
   storage.set_mount_point(std::string(kGuestSharedFolder));
   if (filesystem == "9p") {
     storage.set_driver("9p");
-    // cache=mmap keeps no names or attributes: a config map that the kubelet swaps is seen at once.
+    // cache=mmap keeps no names or attributes: a config map that the kubelet swaps is seen at once. Nor bytes that are
+    // read: the agent relies on it (agent/guest/runtime/input.cc).
     for (const char* option : {"trans=virtio", "version=9p2000.L", "cache=mmap", "msize=262144", "nodev"})
       storage.add_options(option);
   } else if (filesystem == "virtiofs") {

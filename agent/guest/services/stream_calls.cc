@@ -20,6 +20,12 @@ void WriteStdin(Containers& containers, grpc::WriteStreamRequest&& request, Call
   (*process)->input().Write(std::move(*request.mutable_data()), std::move(call));
 }
 
+void WriteStdinFile(Containers& containers, const podvisor::agent::v1::WriteStdinFileRequest& request, CallPtr call) {
+  const auto process = containers.FindProcess(request.container_id(), request.exec_id());
+  if (!process.ok()) return call->Fail(process.status());
+  (*process)->input().WriteFile(request.path(), request.size(), std::move(call));
+}
+
 absl::Status CloseStdin(Containers& containers, const grpc::CloseStdinRequest& request) {
   ASSIGN_OR_RETURN(const auto process, containers.FindProcess(request.container_id(), request.exec_id()));
   process->input().Close();
@@ -51,6 +57,11 @@ void AddStreamCalls(Agent& agent) {
                                           [&containers](grpc::WriteStreamRequest&& request, CallPtr call) {
                                             WriteStdin(containers, std::move(request), std::move(call));
                                           });
+  dispatcher.On<podvisor::agent::v1::WriteStdinFileRequest>(
+      kExtensionService, "WriteStdinFile",
+      [&containers](const podvisor::agent::v1::WriteStdinFileRequest& request, CallPtr call) {
+        WriteStdinFile(containers, request, std::move(call));
+      });
   dispatcher.OnSync<grpc::CloseStdinRequest, Empty>(
       kAgentService, "CloseStdin",
       [&containers](const grpc::CloseStdinRequest& request, Empty*) { return CloseStdin(containers, request); });
