@@ -1,7 +1,7 @@
-#include <array>
 #include <boost/asio/error.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
+#include <vector>
 
 #include "cri/streaming/wire.h"
 
@@ -9,12 +9,13 @@ namespace podvisor::cri {
 namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
+constexpr size_t kMostReadBytes = 128 << 10;  // where much comes: each turn of the loop costs the same
 
 // The buffers belong to the calls under way: the wire may go before they end.
 struct State {
   explicit State(Transport transport_in) : transport(std::move(transport_in)) {}
   Transport transport;
-  std::array<char, kReadBytes> read_buffer;
+  std::vector<char> read_buffer = std::vector<char>(kReadBytes);
   std::string write_buffer;
   bool gone = false;
 };
@@ -35,7 +36,10 @@ class Bytes final : public Wire {
           if (state->gone) return;
           if (error == boost::asio::error::eof) return done(absl::OutOfRangeError("the client has ended"));
           if (error) return done(absl::UnavailableError(error.message()));
-          done(std::string(state->read_buffer.data(), size));
+          std::string data(state->read_buffer.data(), size);
+          const size_t next = size == state->read_buffer.size() ? kMostReadBytes : kReadBytes;
+          if (size < kReadBytes || next > state->read_buffer.size()) state->read_buffer = std::vector<char>(next);
+          done(std::move(data));
         });
   }
 

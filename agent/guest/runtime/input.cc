@@ -61,9 +61,10 @@ void Input::WriteFile(const std::string& path, size_t size, CallPtr call) {
   if (file_ == nullptr || file_path_ != path) {
     file_ = std::make_shared<UniqueFd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     file_path_ = path;
+    may_splice_ = MaySplice(*file_);  // once: on 9p it is a question to the host
   }
   Chunk chunk{.data = "", .file = file_, .size = size, .written = 0, .call = std::move(call)};
-  if (!MaySplice(*file_)) {
+  if (!may_splice_) {
     chunk.file = nullptr;
     if (const absl::Status read = ReadStart(*file_, size, &chunk.data); !read.ok()) {
       file_ = nullptr;

@@ -59,6 +59,7 @@ class Input : public std::enable_shared_from_this<Input> {
   std::deque<Chunk> chunks_;
   std::string file_path_;  // of WriteFile()
   std::shared_ptr<UniqueFd> file_;
+  bool may_splice_ = false;
 };
 
 }  // namespace podvisor::guest
