@@ -50,10 +50,11 @@ class StreamTest : public testing::Test {
     }
     return status;
   }
-  absl::Status WriteStdinFile(const std::string& path, size_t size) {
+  absl::Status WriteStdinFile(const std::string& path, size_t size, uint64_t offset = 0) {
     podvisor::agent::v1::WriteStdinFileRequest request;
     request.set_container_id("c1");
     request.set_path(path);
+    request.set_offset(offset);
     request.set_size(static_cast<uint32_t>(size));
     podvisor::agent::v1::WriteStdinFileResponse response;
     const absl::Status status = agent_->client().Call(kExtension, "WriteStdinFile", request, &response);
@@ -186,8 +187,9 @@ TEST_F(StreamTest, AFileStaysOpenWithoutItsName) {
   ASSERT_EQ(::unlink(path.c_str()), 0);
   ASSERT_EQ(::pwrite(file, "two\n", 4, 0), 4);
   ASSERT_OK(WriteStdinFile(path, 4));
+  ASSERT_OK(WriteStdinFile(path, 3, 1));
   ASSERT_OK(CloseStdin());
-  EXPECT_EQ(agent_->Output("c1"), "one\ntwo\n");
+  EXPECT_EQ(agent_->Output("c1"), "one\ntwo\nwo\n");
   EXPECT_THAT(WriteStdinFile(path, 4), StatusIs(StatusCode::kFailedPrecondition, "closed"));
   ::close(file);
 }
@@ -198,7 +200,7 @@ TEST_F(StreamTest, AFileThatCannotBeReadIsWrittenByNobody) {
   EXPECT_THAT(WriteStdinFile(path, 4), StatusIs(StatusCode::kUnimplemented, path));
   EXPECT_THAT(WriteStdinFile(agent_->folder(), 4), StatusIs(StatusCode::kUnimplemented));
   std::ofstream(path) << "short";
-  EXPECT_THAT(WriteStdinFile(path, 6), StatusIs(StatusCode::kUnimplemented, "5 bytes, not 6"));
+  EXPECT_THAT(WriteStdinFile(path, 6), StatusIs(StatusCode::kUnimplemented, "5 bytes from 0 on, not 6"));
   EXPECT_THAT(WriteStdinFile(path, 2 << 20), StatusIs(StatusCode::kInvalidArgument, "at most"));
   ASSERT_OK(WriteStdin("and on\n"));
   ASSERT_OK(CloseStdin());

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/event_loop.h"
 #include "base/status_matchers.h"
+#include "cri/streaming/spdy/connection.h"
 #include "cri/streaming/testing/stream_client.h"
 #include "cri/testing/fake_pod_manager.h"
 #include "gmock/gmock.h"
@@ -272,6 +273,27 @@ TEST_F(StreamingServerTest, SpdyForwardsManyConnections) {
   EXPECT_TRUE(seen_.Await("port 80"));
   EXPECT_EQ(client.Open({{"port", "0"}, {"requestid", "x"}, {"streamtype", "data"}}), 0);
   EXPECT_EQ(client.Open({{"port", "80"}, {"requestid", "x"}, {"streamtype", "other"}}), 0);
+}
+
+TEST_F(StreamingServerTest, SpdyForwardsABoundedNumberOfConnections) {
+  SpdyClient client(ForwardUrl(), {"portforward.k8s.io"});
+  // The first half of a pair, a stream that is over as soon as it is open: it counts for no stream any more.
+  constexpr int kFinAndUnidirectional = 3;
+  const auto half = [&](size_t i) {
+    return client.Open({{"port", "80"}, {"requestid", absl::StrCat(i)}, {"streamtype", "error"}},
+                       kFinAndUnidirectional);
+  };
+  for (size_t i = 0; i < spdy::kMaxStreams; ++i) ASSERT_NE(half(i), 0u) << i;
+  EXPECT_EQ(half(spdy::kMaxStreams), 0u);
+  // Those that are there go on; one that ends makes room.
+  const uint32_t data = client.Open({{"port", "80"}, {"requestid", "7"}, {"streamtype", "data"}});
+  ASSERT_NE(data, 0u);
+  client.Send(data, "hello");
+  EXPECT_EQ(client.ReadStream(data, 5), "hello");
+  client.EndStream(data);
+  client.ReadStream(data);
+  EXPECT_NE(half(spdy::kMaxStreams), 0u);
+  EXPECT_EQ(half(spdy::kMaxStreams + 1), 0u);
 }
 
 TEST_F(StreamingServerTest, WebSocketForwardsTheRequestsPorts) {

@@ -15,7 +15,7 @@ SharedPiece::SharedPiece(std::string folder, std::string name) : folder_(std::mo
 
 SharedPiece::~SharedPiece() { Opened(); }
 
-absl::Status SharedPiece::Put(absl::string_view bytes) {
+absl::StatusOr<uint64_t> SharedPiece::Put(absl::string_view bytes) {
   if (!usable()) return absl::FailedPreconditionError("the guest has no shared folder");
   if (bytes.size() > kSharedPieceBytes) {
     return absl::InvalidArgumentError(absl::StrCat(bytes.size(), " bytes are more than one piece"));
@@ -26,14 +26,16 @@ absl::Status SharedPiece::Put(absl::string_view bytes) {
     if (!fd_.ok()) return ErrnoStatus(errno, absl::StrCat("create ", path()));
     named_ = true;
   }
+  const uint64_t offset = static_cast<uint64_t>(next_) * kSharedPieceBytes;
   for (size_t written = 0; written < bytes.size();) {
     const ssize_t put =
-        ::pwrite(fd_.get(), bytes.data() + written, bytes.size() - written, static_cast<off_t>(written));
+        ::pwrite(fd_.get(), bytes.data() + written, bytes.size() - written, static_cast<off_t>(offset + written));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return ErrnoStatus(errno, absl::StrCat("write ", path()));
     written += static_cast<size_t>(put);
   }
-  return absl::OkStatus();
+  next_ = (next_ + 1) % kSharedPieces;
+  return offset;
 }
 
 void SharedPiece::Opened() {

@@ -30,22 +30,28 @@ StdinWriter::StdinWriter(std::shared_ptr<AgentClient> client, std::string contai
 
 void StdinWriter::Write(std::string data, std::function<void()> taken) {
   data_ = std::move(data);
-  written_ = 0;
+  sent_ = 0;
   taken_ = std::move(taken);
-  WriteNext();
+  SendMore();
 }
 
-void StdinWriter::WriteNext() {
-  if (broken_ || written_ == data_.size()) return Taken();
-  const absl::string_view rest = absl::string_view(data_).substr(written_);
-  if (!WriteByFile(rest.substr(0, kSharedPieceBytes))) WriteByMessage(rest.substr(0, kPiece));
+void StdinWriter::SendMore() {
+  const int at_once = by_file_ && file_works_ ? kSharedPieces : 1;
+  while (!broken_ && sent_ < data_.size() && under_way_ < at_once) {
+    const absl::string_view rest = absl::string_view(data_).substr(sent_);
+    sent_ += SendByFile(rest.substr(0, kSharedPieceBytes)) ? std::min(rest.size(), kSharedPieceBytes)
+                                                           : SendByMessage(rest.substr(0, kPiece));
+    ++under_way_;
+  }
+  if (broken_ || (sent_ == data_.size() && under_way_ < at_once)) Taken();
 }
 
-bool StdinWriter::WriteByFile(absl::string_view piece) {
+bool StdinWriter::SendByFile(absl::string_view piece) {
   if (!by_file_ || piece.size() < kLeastSharedBytes) return false;
-  if (const absl::Status put = shared_.Put(piece); !put.ok()) {
+  const absl::StatusOr<uint64_t> offset = shared_.Put(piece);
+  if (!offset.ok()) {
     spdlog::warn("stdin of exec {} in container {}: goes in messages, which takes longer: {}", exec_id_, container_id_,
-                 std::string(put.message()));
+                 std::string(offset.status().message()));
     by_file_ = false;
     return false;
   }
@@ -53,44 +59,51 @@ bool StdinWriter::WriteByFile(absl::string_view piece) {
   request.set_container_id(container_id_);
   request.set_exec_id(exec_id_);
   request.set_path(GuestSharedPath(shared_.name()));
+  request.set_offset(*offset);
   request.set_size(static_cast<uint32_t>(piece.size()));
   client_->CallAsync(kExtensionService, "WriteStdinFile", request, absl::InfiniteFuture(),
                      [self = shared_from_this(), size = piece.size()](const absl::StatusOr<std::string>& answer) {
-                       self->shared_.Opened();
-                       // An older agent, or one that cannot read the file: nothing has been written.
-                       self->by_file_ = !absl::IsUnimplemented(answer.status());
-                       if (self->by_file_)
-                         self->OnWritten(answer.status(), size);
-                       else
-                         self->WriteNext();
+                       self->OnFileWritten(answer.status(), size);
                      });
   return true;
 }
 
-void StdinWriter::WriteByMessage(absl::string_view piece) {
+void StdinWriter::OnFileWritten(const absl::Status& status, size_t size) {
+  shared_.Opened();
+  if (!absl::IsUnimplemented(status) || file_works_) {
+    file_works_ = true;
+    return OnWritten(status);
+  }
+  // An older agent, or one that cannot read the file. Nothing has been written, and nothing was sent after it.
+  by_file_ = false;
+  sent_ -= size;
+  OnWritten(absl::OkStatus());
+}
+
+size_t StdinWriter::SendByMessage(absl::string_view piece) {
   grpc::WriteStreamRequest request;
   request.set_container_id(container_id_);
   request.set_exec_id(exec_id_);
   request.set_data(piece.data(), piece.size());
   // No deadline: a program may read its stdin when it likes.
-  client_->CallAsync(kAgentService, "WriteStdin", request, absl::InfiniteFuture(),
-                     [self = shared_from_this(), size = piece.size()](const absl::StatusOr<std::string>& answer) {
-                       self->OnWritten(answer.status(), size);
-                     });
+  client_->CallAsync(
+      kAgentService, "WriteStdin", request, absl::InfiniteFuture(),
+      [self = shared_from_this()](const absl::StatusOr<std::string>& answer) { self->OnWritten(answer.status()); });
+  return piece.size();
 }
 
-void StdinWriter::OnWritten(const absl::Status& status, size_t size) {
+void StdinWriter::OnWritten(const absl::Status& status) {
   if (!status.ok()) {
     spdlog::debug("stdin of exec {} in container {}: {}", exec_id_, container_id_, status.ToString());
     broken_ = true;
   }
-  written_ += size;
-  WriteNext();
+  --under_way_;
+  SendMore();
 }
 
 void StdinWriter::Taken() {
   data_ = {};
-  written_ = 0;
+  sent_ = 0;
   if (taken_ == nullptr) return;
   const std::function<void()> taken = std::exchange(taken_, nullptr);
   taken();

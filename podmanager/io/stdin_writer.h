@@ -14,7 +14,8 @@
 
 namespace podvisor {
 
-// One call is under way at a time; the guest answers it when the program's pipe has taken the bytes. When the program
+// One call is under way at a time, or two where pieces go by a file; the guest answers it when the program's pipe has
+// taken the bytes. When the program
 // has closed its stdin, or the guest can't be reached, what follows is dropped, as a pipe's writer would see it: the
 // end of the process tells the rest. In the event loop's thread.
 class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
@@ -31,19 +32,23 @@ class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
   void Abandon();
 
  private:
-  void WriteNext();
+  void SendMore();
   // False if this piece has to go in a message.
-  bool WriteByFile(absl::string_view piece);
-  void WriteByMessage(absl::string_view piece);
-  void OnWritten(const absl::Status& status, size_t size);
+  bool SendByFile(absl::string_view piece);
+  void OnFileWritten(const absl::Status& status, size_t size);
+  // The piece's size.
+  size_t SendByMessage(absl::string_view piece);
+  void OnWritten(const absl::Status& status);
   void Taken();
 
   const std::shared_ptr<AgentClient> client_;
   const std::string container_id_, exec_id_;
   SharedPiece shared_;
   bool by_file_;
+  bool file_works_ = false;  // the guest has read a piece: until then nothing is sent after one
+  int under_way_ = 0;        // calls without an answer
   std::string data_;
-  size_t written_ = 0;
+  size_t sent_ = 0;  // of it
   std::function<void()> taken_;
   bool broken_ = false;
 };

@@ -68,7 +68,8 @@ class SlowGuest : public AgentClient {
     if (!file_.is_open()) file_.open(folder_ + request.path().substr(sizeof(kGuestFolder) - 1));
     ASSERT_TRUE(file_.is_open());
     std::string data(request.size(), '\0');
-    ASSERT_TRUE(file_.seekg(0).read(data.data(), static_cast<std::streamsize>(data.size())));
+    ASSERT_TRUE(file_.seekg(static_cast<std::streamoff>(request.offset()))
+                    .read(data.data(), static_cast<std::streamsize>(data.size())));
     file_.sync();  // what it has read ahead is not what is there next time
     sizes.push_back(data.size());
     input += data;
@@ -116,14 +117,31 @@ TEST_F(StdinWriterTest, LargePiecesGoByAFileWithoutAName) {
   EXPECT_EQ(Names().size(), 1u);
   guest_->Answer();
   EXPECT_THAT(Names(), IsEmpty());
-  guest_->Answer();
   EXPECT_FALSE(taken);
+  EXPECT_EQ(guest_->methods.size(), 3u);  // two are under way
   guest_->Answer();
   EXPECT_TRUE(taken);
+  guest_->Answer();
   EXPECT_TRUE(guest_->idle());
   EXPECT_EQ(guest_->input, text);
   EXPECT_THAT(guest_->sizes, ElementsAre(kSharedPieceBytes, kSharedPieceBytes, 100));
   EXPECT_THAT(guest_->methods, ElementsAre("WriteStdinFile", "WriteStdinFile", "WriteStdin"));
+}
+
+TEST_F(StdinWriterTest, PiecesDoNotOverwriteThoseThatAreNotReadYet) {
+  const auto writer = Make(folder_);
+  std::string text;
+  size_t sent = 0;
+  int taken = 0;
+  for (int i = 0; i < 10; ++i) {
+    // Of several sizes: some go in messages.
+    text += Numbers(i % 3 == 2 ? 1000 : 100'000 + 50'000 * static_cast<size_t>(i % 4));
+    writer->Write(text.substr(sent), [&] { ++taken; });
+    sent = text.size();
+    while (taken <= i) guest_->Answer();
+  }
+  while (!guest_->idle()) guest_->Answer();
+  EXPECT_EQ(guest_->input, text);
 }
 
 TEST_F(StdinWriterTest, WithoutASharedFolderAllGoesInMessages) {

@@ -28,14 +28,15 @@ bool MaySplice(const UniqueFd& file) {
   return file.ok() && ::fstatfs(file.get(), &about) == 0 && about.f_type == V9FS_MAGIC;
 }
 
-absl::Status ReadStart(const UniqueFd& file, size_t size, std::string* data) {
+absl::Status ReadPiece(const UniqueFd& file, uint64_t offset, size_t size, std::string* data) {
   if (!file.ok()) return ErrnoStatus(errno, "open");
   data->resize(size);
   for (size_t have = 0; have < size;) {
-    const ssize_t got = ::pread(file.get(), data->data() + have, size - have, static_cast<off_t>(have));
+    const ssize_t got = ::pread(file.get(), data->data() + have, size - have, static_cast<off_t>(offset + have));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "read");
-    if (got == 0) return absl::OutOfRangeError(absl::StrCat("the file has ", have, " bytes, not ", size));
+    if (got == 0)
+      return absl::OutOfRangeError(absl::StrCat("the file has ", have, " bytes from ", offset, " on, not ", size));
     have += static_cast<size_t>(got);
   }
   return absl::OkStatus();
@@ -49,10 +50,10 @@ Input::~Input() {
 
 void Input::Write(std::string data, CallPtr call) {
   const size_t size = data.size();
-  Enqueue({.data = std::move(data), .file = nullptr, .size = size, .written = 0, .call = std::move(call)});
+  Enqueue({.data = std::move(data), .file = nullptr, .offset = 0, .size = size, .written = 0, .call = std::move(call)});
 }
 
-void Input::WriteFile(const std::string& path, size_t size, CallPtr call) {
+void Input::WriteFile(const std::string& path, uint64_t offset, size_t size, CallPtr call) {
   if (!fd_.ok() || closing_) return call->Fail(Closed());
   if (kind_ == Kind::kTerminal) return call->Fail(absl::UnimplementedError("a terminal takes no file"));
   if (size > kMaxQueuedBytes) {
@@ -63,10 +64,10 @@ void Input::WriteFile(const std::string& path, size_t size, CallPtr call) {
     file_path_ = path;
     may_splice_ = MaySplice(*file_);  // once: on 9p it is a question to the host
   }
-  Chunk chunk{.data = "", .file = file_, .size = size, .written = 0, .call = std::move(call)};
+  Chunk chunk{.data = "", .file = file_, .offset = offset, .size = size, .written = 0, .call = std::move(call)};
   if (!may_splice_) {
     chunk.file = nullptr;
-    if (const absl::Status read = ReadStart(*file_, size, &chunk.data); !read.ok()) {
+    if (const absl::Status read = ReadPiece(*file_, offset, size, &chunk.data); !read.ok()) {
       file_ = nullptr;
       return chunk.call->Fail(absl::UnimplementedError(absl::StrCat(path, ": ", read.message())));
     }
@@ -88,7 +89,7 @@ ssize_t Input::WriteSome(const Chunk& chunk) const {
   const size_t rest = chunk.size - chunk.written;
   if (rest == 0) return 0;
   if (chunk.file == nullptr) return ::write(fd_.get(), chunk.data.data() + chunk.written, rest);
-  auto offset = static_cast<loff_t>(chunk.written);
+  auto offset = static_cast<loff_t>(chunk.offset + chunk.written);
   const ssize_t put = ::splice(chunk.file->get(), &offset, fd_.get(), nullptr, rest, SPLICE_F_NONBLOCK);
   if (put == 0) errno = ENODATA;  // the file is shorter than that
   return put == 0 ? -1 : put;
@@ -121,12 +122,13 @@ void Input::Drain() {
       return Shut(absl::FailedPreconditionError("standard input: the program has closed it"));
     }
     if (put < 0) {
-      // Nothing may be written twice: only of a file that was not begun the bytes may come by another way.
       const std::string why = absl::StrCat("standard input, from a file: ", ::strerror(errno));
-      const Chunk failed = std::move(chunk);
+      // Nothing may be written twice, or after a gap.
+      if (chunk.written > 0 || chunks_.size() > 1) return Shut(absl::DataLossError(why));
+      queued_ -= chunk.size;
+      const CallPtr call = std::move(chunk.call);
       chunks_.pop_front();
-      queued_ -= failed.size - failed.written;
-      failed.call->Fail(failed.written == 0 ? absl::UnimplementedError(why) : absl::DataLossError(why));
+      call->Fail(absl::UnimplementedError(why));
       continue;
     }
     chunk.written += static_cast<size_t>(put);

@@ -2,6 +2,7 @@
 #ifndef PODVISOR_AGENT_GUEST_RUNTIME_INPUT_H_
 #define PODVISOR_AGENT_GUEST_RUNTIME_INPUT_H_
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -28,7 +29,7 @@ class Input : public std::enable_shared_from_this<Input> {
   // kFailedPrecondition once it is closed or the program has closed its end; kResourceExhausted with 1 MiB waiting.
   void Write(std::string data, CallPtr call);
   // agent/protocol/extension.proto: WriteStdinFile.
-  void WriteFile(const std::string& path, size_t size, CallPtr call);
+  void WriteFile(const std::string& path, uint64_t offset, size_t size, CallPtr call);
   // End of file for the program, after what was written before. A terminal has no such thing: nothing happens.
   void Close();
   // The program is gone.
@@ -36,8 +37,9 @@ class Input : public std::enable_shared_from_this<Input> {
 
  private:
   struct Chunk {
-    std::string data;                // the bytes, or the file whose first ones they are
+    std::string data;                // the bytes, or the file that they are in
     std::shared_ptr<UniqueFd> file;  // null: data
+    uint64_t offset;                 // in it
     size_t size;
     size_t written;
     CallPtr call;

@@ -23,7 +23,7 @@ void WriteStdin(Containers& containers, grpc::WriteStreamRequest&& request, Call
 void WriteStdinFile(Containers& containers, const podvisor::agent::v1::WriteStdinFileRequest& request, CallPtr call) {
   const auto process = containers.FindProcess(request.container_id(), request.exec_id());
   if (!process.ok()) return call->Fail(process.status());
-  (*process)->input().WriteFile(request.path(), request.size(), std::move(call));
+  (*process)->input().WriteFile(request.path(), request.offset(), request.size(), std::move(call));
 }
 
 absl::Status CloseStdin(Containers& containers, const grpc::CloseStdinRequest& request) {

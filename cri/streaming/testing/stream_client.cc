@@ -91,10 +91,10 @@ void SpdyClient::Control(int type, int flags, const std::string& body) {
   raw_.Write(absl::StrCat(Big(0x8003, 2), Big(type, 2), Big(flags, 1), Big(body.size(), 3), body));
 }
 
-uint32_t SpdyClient::Open(const spdy::Headers& headers) {
+uint32_t SpdyClient::Open(const spdy::Headers& headers, int flags) {
   const uint32_t id = next_;
   next_ += 2;
-  Control(1, 0, absl::StrCat(Big(id, 4), Big(0, 4), Big(0, 2), headers_.Write(headers)));
+  Control(1, flags, absl::StrCat(Big(id, 4), Big(0, 4), Big(0, 2), headers_.Write(headers)));
   while (replied_.count(id) == 0 && reset_.count(id) == 0 && ReadFrame()) {
   }
   return replied_.count(id) != 0 ? id : 0;

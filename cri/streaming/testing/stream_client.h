@@ -43,8 +43,8 @@ class SpdyClient {
 
   int status() const { return status_; }
   RawClient& raw() { return raw_; }
-  // Opens a stream and waits for the answer: its id, or 0 if it was refused.
-  uint32_t Open(const spdy::Headers& headers);
+  // Opens a stream and waits for the answer: its id, or 0 if it was refused. `flags`: of SYN_STREAM.
+  uint32_t Open(const spdy::Headers& headers, int flags = 0);
   void Send(uint32_t stream, const std::string& data);
   void EndStream(uint32_t stream);
   void Ping(uint32_t id);
