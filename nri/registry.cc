@@ -87,7 +87,7 @@ class Registry final : public PluginRegistry, public PluginSession::Home {
   }
 
   absl::Status RunPodSandbox(const PodSandbox& pod) override {
-    EventTurn turn(*this, [&] { objects_.pods[pod.id()] = pod; });
+    EventTurn turn(*this, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { objects_.pods[pod.id()] = pod; });
     return ToAll(turn, "RunPodSandbox", PodRequest<nri_api::RunPodSandboxRequest>(pod),
                  Change(nri_api::RUN_POD_SANDBOX, pod));
   }
@@ -113,13 +113,14 @@ class Registry final : public PluginRegistry, public PluginSession::Home {
   }
 
   absl::Status RemovePodSandbox(const PodSandbox& pod) override {
-    EventTurn turn(*this, [&] { objects_.pods.erase(pod.id()); });
+    EventTurn turn(*this, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { objects_.pods.erase(pod.id()); });
     return ToAll(turn, "RemovePodSandbox", PodRequest<nri_api::RemovePodSandboxRequest>(pod),
                  Change(nri_api::REMOVE_POD_SANDBOX, pod));
   }
 
   absl::StatusOr<Wishes> CreateContainer(const PodSandbox& pod, const Container& container) override {
-    EventTurn turn(*this, [&] { objects_.containers[container.id()] = container; });
+    EventTurn turn(*this,
+                   [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { objects_.containers[container.id()] = container; });
     Adjustments adjustments(container);
     Wishes wishes;
     for (const auto& plugin : turn.plugins()) {
@@ -173,7 +174,7 @@ class Registry final : public PluginRegistry, public PluginSession::Home {
   }
 
   absl::Status ContainerEvent(Event event, const PodSandbox& pod, const Container& container) override {
-    EventTurn turn(*this, [&] {
+    EventTurn turn(*this, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
       if (event == nri_api::REMOVE_CONTAINER) objects_.containers.erase(container.id());
     });
     const nri_api::StateChangeEvent change = Change(event, pod, &container);

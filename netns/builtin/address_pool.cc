@@ -155,7 +155,7 @@ absl::StatusOr<AddressPool::Choice> AddressPool::Choose(const AttachmentId& id, 
                                                         IpAddress* requested) {
   const std::vector<IpRange>& ranges = config.range_sets[set];
   std::optional<Choice> choice;
-  const auto take = [&](const IpRange& range, const IpAddress& address) {
+  const auto take = [&](const IpRange& range, const IpAddress& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (requested != nullptr && address != *requested) return false;
     if (address == range.gateway || owners_.count({id.network, address}) > 0) return false;
     Choice candidate = {{{address, range.subnet.prefix}, range.gateway, config.data_dir}, set};

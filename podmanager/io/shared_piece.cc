@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <utility>
@@ -13,7 +15,11 @@ namespace podvisor {
 
 SharedPiece::SharedPiece(std::string folder, std::string name) : folder_(std::move(folder)), name_(std::move(name)) {}
 
-SharedPiece::~SharedPiece() { Opened(); }
+SharedPiece::~SharedPiece() {
+  Opened();
+  // The guest may keep it open for as long as the program runs.
+  if (fd_.ok() && ::ftruncate(fd_.get(), 0) != 0) spdlog::debug("truncate {}: {}", path(), ::strerror(errno));
+}
 
 absl::StatusOr<uint64_t> SharedPiece::Put(absl::string_view bytes) {
   if (!usable()) return absl::FailedPreconditionError("the guest has no shared folder");

@@ -32,7 +32,7 @@ class SharedPiece {
   SharedPiece(std::string folder, std::string name);
   SharedPiece(const SharedPiece&) = delete;
   SharedPiece& operator=(const SharedPiece&) = delete;
-  // Removes the name if it is still there.
+  // Removes the name if it is still there, and gives the file's memory back.
   ~SharedPiece();
 
   // At most kSharedPieceBytes; where in the file they are. The guest must have read all pieces but the last one. An

@@ -186,6 +186,17 @@ TEST_F(StdinWriterTest, AfterAnErrorWhatFollowsIsDropped) {
   EXPECT_THAT(Names(), IsEmpty());
 }
 
+TEST_F(StdinWriterTest, AWriterThatEndsLeavesNoMemory) {
+  auto writer = Make(folder_);
+  writer->Write(Numbers(100'000), [] {});
+  ASSERT_EQ(Names().size(), 1u);
+  std::ifstream kept(folder_ + "/" + Names()[0]);
+  guest_->Answer();
+  EXPECT_EQ(kept.seekg(0, std::ios::end).tellg(), 100'000);
+  writer = nullptr;
+  EXPECT_EQ(kept.seekg(0, std::ios::end).tellg(), 0);
+}
+
 TEST_F(StdinWriterTest, AWriterThatEndsLeavesNoName) {
   Make(folder_)->Write(Numbers(100'000), [] {});
   EXPECT_EQ(Names().size(), 1u);

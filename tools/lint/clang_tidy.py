@@ -21,7 +21,7 @@ import time
 SOURCES = ["*.cc", ":!*_test.cc", ":!*_fuzz.cc", ":!*/testdata/*", ":!*/testing/*", ":!third_party"]
 FLAGS = [
     "-std=c++20", "-I.", "-isystem", "bazel-bin", "-isystem", "/usr/include/libnl3", "-DNOMINMAX",
-    "-DSPDLOG_COMPILED_LIB", "-DSPDLOG_SHARED_LIB", "-DSPDLOG_FMT_EXTERNAL", "-ferror-limit=0",
+    "-DSPDLOG_COMPILED_LIB", "-DSPDLOG_SHARED_LIB", "-DSPDLOG_FMT_EXTERNAL", "-ferror-limit=0", "-Wthread-safety",
 ]
 COMPILE_ERROR = re.compile(r"^(\S+?):\d+:\d+: error: .*\[clang-diagnostic-error\]", re.M)
 NAMESPACE = re.compile(r'(?:inline )?(?:extern "C"|namespace)(?: ([\w:]+))? \{')

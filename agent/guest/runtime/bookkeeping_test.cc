@@ -18,7 +18,8 @@ using testing::IsEmpty;
 
 std::string Everything(const ByteRing& ring) {
   std::string all;
-  while (ring.begin() + all.size() < ring.end()) absl::StrAppend(&all, ring.Peek(ring.begin() + all.size(), ring.size()));
+  while (ring.begin() + all.size() < ring.end())
+    absl::StrAppend(&all, ring.Peek(ring.begin() + all.size(), ring.size()));
   return all;
 }
 
