@@ -49,8 +49,9 @@ class StreamSession {
  public:
   virtual ~StreamSession() = default;
 
-  // Bytes for the program's stdin, or the port. `taken` is called once, from the event loop, maybe at once, when they
-  // have been written, or dropped because nobody reads them any more. Until then, no second Write().
+  // Bytes for the program's stdin, or the port. `taken` is called once, from the event loop, maybe at once, when there
+  // is room for more: they have been written, or the last of them are on their way, or they have been dropped because
+  // nobody reads them any more. Until then, no second Write().
   virtual void Write(std::string data, std::function<void()> taken) = 0;
   // No more will be written: the end of the file. Not while a Write() is under way.
   virtual void End() = 0;

@@ -39,9 +39,7 @@ void StdinWriter::SendMore() {
   const int at_once = by_file_ && file_works_ ? kSharedPieces : 1;
   while (!broken_ && sent_ < data_.size() && under_way_ < at_once) {
     const absl::string_view rest = absl::string_view(data_).substr(sent_);
-    sent_ += SendByFile(rest.substr(0, kSharedPieceBytes)) ? std::min(rest.size(), kSharedPieceBytes)
-                                                           : SendByMessage(rest.substr(0, kPiece));
-    ++under_way_;
+    if (!SendByFile(rest.substr(0, kSharedPieceBytes))) SendByMessage(rest.substr(0, kPiece));
   }
   if (broken_ || (sent_ == data_.size() && under_way_ < at_once)) Taken();
 }
@@ -61,6 +59,7 @@ bool StdinWriter::SendByFile(absl::string_view piece) {
   request.set_path(GuestSharedPath(shared_.name()));
   request.set_offset(*offset);
   request.set_size(static_cast<uint32_t>(piece.size()));
+  Sending(piece.size());
   client_->CallAsync(kExtensionService, "WriteStdinFile", request, absl::InfiniteFuture(),
                      [self = shared_from_this(), size = piece.size()](const absl::StatusOr<std::string>& answer) {
                        self->OnFileWritten(answer.status(), size);
@@ -80,16 +79,21 @@ void StdinWriter::OnFileWritten(const absl::Status& status, size_t size) {
   OnWritten(absl::OkStatus());
 }
 
-size_t StdinWriter::SendByMessage(absl::string_view piece) {
+void StdinWriter::SendByMessage(absl::string_view piece) {
   grpc::WriteStreamRequest request;
   request.set_container_id(container_id_);
   request.set_exec_id(exec_id_);
   request.set_data(piece.data(), piece.size());
+  Sending(piece.size());
   // No deadline: a program may read its stdin when it likes.
   client_->CallAsync(
       kAgentService, "WriteStdin", request, absl::InfiniteFuture(),
       [self = shared_from_this()](const absl::StatusOr<std::string>& answer) { self->OnWritten(answer.status()); });
-  return piece.size();
+}
+
+void StdinWriter::Sending(size_t size) {
+  sent_ += size;
+  ++under_way_;
 }
 
 void StdinWriter::OnWritten(const absl::Status& status) {

@@ -15,16 +15,15 @@
 namespace podvisor {
 
 // One call is under way at a time, or two where pieces go by a file; the guest answers it when the program's pipe has
-// taken the bytes. When the program
-// has closed its stdin, or the guest can't be reached, what follows is dropped, as a pipe's writer would see it: the
-// end of the process tells the rest. In the event loop's thread.
+// taken the bytes. When the program has closed its stdin, or the guest can't be reached, what follows is dropped, as a
+// pipe's writer would see it: the end of the process tells the rest. In the event loop's thread.
 class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
  public:
   // `shared_folder`: the host's path of the sandbox's shared folder, through which large pieces go; empty: in messages.
   StdinWriter(std::shared_ptr<AgentClient> client, std::string container_id, std::string exec_id,
               std::string shared_folder);
 
-  // `taken` as StreamSession::Write(). Pieces of at most 256 KiB go to the guest.
+  // `taken` as StreamSession::Write(), or when the last pieces are on their way. Pieces are of at most 256 KiB.
   void Write(std::string data, std::function<void()> taken);
   void Close();
   void Resize(TerminalSize size);
@@ -36,8 +35,9 @@ class StdinWriter : public std::enable_shared_from_this<StdinWriter> {
   // False if this piece has to go in a message.
   bool SendByFile(absl::string_view piece);
   void OnFileWritten(const absl::Status& status, size_t size);
-  // The piece's size.
-  size_t SendByMessage(absl::string_view piece);
+  void SendByMessage(absl::string_view piece);
+  // Counts a piece, before its call is made.
+  void Sending(size_t size);
   void OnWritten(const absl::Status& status);
   void Taken();
 
