@@ -41,6 +41,8 @@ class Peer(Subject):
         self.pull()
 
     def down(self):
+        # Also when a measurement failed: a shim and its pod would outlive containerd.
+        self.cri.end_pods()
         self.cri.close()
         os.kill(self.pid, signal.SIGTERM)
         while _alive(self.pid):

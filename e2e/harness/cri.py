@@ -47,6 +47,12 @@ class Cri:
     def __exit__(self, *_):
         self.close()
 
+    def end_pods(self, deadline=180):
+        """Stops and removes every pod that the runtime knows."""
+        for pod in self.ListPodSandbox().items:
+            self.StopPodSandbox(pod_sandbox_id=pod.id, deadline=deadline)
+            self.RemovePodSandbox(pod_sandbox_id=pod.id, deadline=deadline)
+
     def __getattr__(self, name):
         for service in ("RuntimeService", "ImageService"):
             method = _pool().FindServiceByName("runtime.v1." + service).methods_by_name.get(name)

@@ -148,11 +148,8 @@ class NodeTest(unittest.TestCase):
         self.addCleanup(self._remove_pods)
 
     def _remove_pods(self):
-        if not os.path.exists(self.node.socket):
-            return
-        for pod in self.node.cri.ListPodSandbox().items:
-            self.node.cri.StopPodSandbox(pod_sandbox_id=pod.id)
-            self.node.cri.RemovePodSandbox(pod_sandbox_id=pod.id)
+        if os.path.exists(self.node.socket):
+            self.node.cri.end_pods()
 
     # Shapes that most tests want.
 
